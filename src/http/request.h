@@ -1,0 +1,67 @@
+/* A request and its reply.
+ *
+ * A handler is started with a request and ends it with exactly one reply_…(),
+ * at once or some steps later; `job` is what it parks with. The request, its body
+ * and its headers are valid until that reply. Replies return DONE, so that they
+ * can end a step; each carries X-Request-Id and, for a known origin, CORS headers. */
+#ifndef DEBRIEF_HTTP_REQUEST_H
+#define DEBRIEF_HTTP_REQUEST_H
+
+#include "base/job.h"
+#include "base/text.h"
+
+struct request {
+	struct job job; /* first: a job of a request is a request */
+	/* below: set by http before start; the handler reads */
+	int method;             /* enum http_method */
+	const char *route;      /* the pattern that matched, for logs and metrics */
+	const char *request_id; /* ours, or the client's X-Request-Id if it is [A-Za-z0-9._-]{1,64} */
+	struct span body;       /* contiguous; empty if there is none */
+	int64_t started_ms;     /* monotonic */
+	int status;             /* of the reply; 0 before it */
+	/* set by handlers, for the log line */
+	const char *user;
+	const char *session;
+	const char *conversation;
+	const char *note;       /* why: evidence, error, result */
+	struct http_exchange *exchange; /* private to src/http */
+};
+
+static inline struct request *request_of(struct job *job) { return (struct request *)job; }
+
+void *request_app(const struct request *req);
+
+/* Header value without surrounding white space; absent if there is none. Of
+ * repeated ones the first. Names are compared without case. */
+struct span request_header(const struct request *req, const char *name);
+/* Decoded path segment of the route's ":name"; absent if the route has none. */
+struct span request_param(const struct request *req, const char *name);
+/* Decoded query parameter (RFC 3986; "+" is a space); absent if there is none. */
+struct span request_query(const struct request *req, const char *name);
+/* "203.0.113.7", the peer of the connection. */
+const char *request_peer(const struct request *req);
+
+/* Adds a header to the reply to come. Both are copied. CR and LF in a value end it. */
+void reply_header(struct request *req, const char *name, const char *value);
+void reply_headerf(struct request *req, const char *name, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+
+/* Content-Type application/json; copies the body. */
+STEP reply_json(struct request *req, int status, struct span body);
+/* Any other type; copies the body. */
+STEP reply_body(struct request *req, int status, const char *content_type, struct span body);
+/* No body: 204, 304. */
+STEP reply_empty(struct request *req, int status);
+
+/* application/problem+json (RFC 9457): type "about:blank", title from the status, detail
+ * from the format, requestId, and `field` (the offending one) unless NULL. Sets
+ * req->note to the detail if it is not set. */
+STEP reply_problem(struct request *req, int status, const char *field, const char *format, ...)
+	__attribute__((format(printf, 4, 5)));
+
+/* Replies 200 with `body` and ETag `etag` (with its quotes), or 304 if If-None-Match
+ * holds it or "*" (RFC 9110, 13.1.2: lists, weak comparison). */
+STEP reply_json_etag(struct request *req, struct span body, const char *etag);
+bool request_has_etag(const struct request *req, const char *etag);
+
+#endif

@@ -1,0 +1,58 @@
+/* HTTP server: the only room that knows evhttp.
+ *
+ * One server per worker thread and one for the admin listener; a server belongs
+ * to its event base's thread. Routes are a table given by the room above. */
+#ifndef DEBRIEF_HTTP_SERVER_H
+#define DEBRIEF_HTTP_SERVER_H
+
+#include "base/config.h"
+#include "http/request.h"
+
+struct event_base;
+struct http_server;
+
+enum http_method { HTTP_GET, HTTP_HEAD, HTTP_POST, HTTP_PUT, HTTP_DELETE, HTTP_PATCH, HTTP_OPTIONS, HTTP_METHODS };
+
+/* Patterns are matched segment by segment; ":name" takes one segment, decoded
+ * (RFC 3986, 2.1), and is read with request_param(). First match wins. */
+struct http_route {
+	enum http_method method;
+	const char *pattern;
+	enum step (*start)(struct request *req);
+	size_t body_max; /* larger bodies get 413; 0: no body is read by it */
+};
+
+struct http_server_options {
+	const struct http_route *routes; /* lives as long as the server */
+	size_t route_count;
+	const struct config_list *cors_origins; /* exact origins; NULL: no CORS */
+	size_t body_max;                 /* evhttp's own limit, for all routes */
+	int64_t request_timeout_ms;      /* becomes the job's deadline */
+	void *app;                       /* for request_app() */
+	void (*answered)(struct request *req); /* once a request, after its reply: for the log; or NULL */
+};
+
+/* A listening socket for "host:port" or "[v6]:port" (port 0: any): non-blocking,
+ * close-on-exec, TCP_NODELAY, SO_REUSEADDR, backlog 4096; with `shared` also
+ * SO_REUSEPORT, so that each worker has its own. -1 and *error (static text or
+ * strerror's) on failure. */
+int http_listen(const char *address, bool shared, const char **error) __attribute__((warn_unused_result));
+
+/* Fails if another process listens there: asked once before sockets are shared,
+ * because SO_REUSEPORT would join it silently. */
+bool http_address_is_free(const char *address, const char **error) __attribute__((warn_unused_result));
+
+/* "127.0.0.1:8080" as bound, into a buffer of the caller's. */
+void http_listen_name(int fd, char *buffer, size_t size);
+
+/* Takes the listening socket. NULL on failure. */
+struct http_server *http_server_new(struct event_base *base, int fd, const struct http_server_options *options);
+
+/* Stops accepting; requests under way go on and their connections close after them. */
+void http_server_drain(struct http_server *server);
+/* Requests that were started and have not been answered. */
+size_t http_server_pending(const struct http_server *server);
+/* Closes every connection. Requires http_server_pending() == 0. */
+void http_server_free(struct http_server *server);
+
+#endif
