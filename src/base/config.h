@@ -1,7 +1,7 @@
 /* Configuration: one table of options, filled from an INI file and DEBRIEF_*.
  *
- * The environment wins over the file; a secret can be given as …_FILE. The table
- * (option_table) is the only place that knows an option's name, type, bounds,
+ * The environment wins over the file; a secret can be given as …_FILE. An empty
+ * value counts as not set. The table (config_options.c) is the only place that knows an option's name, type, bounds,
  * default and help: check-config, --help and the man page are made from it. */
 #ifndef DEBRIEF_BASE_CONFIG_H
 #define DEBRIEF_BASE_CONFIG_H
@@ -9,6 +9,7 @@
 #include <stdio.h>
 
 #include "base/log.h"
+#include "base/text.h"
 
 enum evaluator { EVALUATOR_PROVIDER, EVALUATOR_EXTERNAL };
 enum durability { DURABILITY_LEDGER, DURABILITY_LEDGER_ONLY, DURABILITY_JOURNAL };
@@ -63,7 +64,7 @@ struct config {
 /* One finding of loading: where, which option, what is wrong. */
 struct config_problem {
 	bool fatal;
-	const char *source; /* "FILE:LINE", or the variable's name */
+	const char *source; /* "FILE:LINE", the variable's name, or the option's */
 	const char *message;
 };
 typedef void config_problem_cb(const struct config_problem *problem, void *arg);
@@ -72,10 +73,17 @@ typedef void config_problem_cb(const struct config_problem *problem, void *arg);
  * false if any was fatal. Free with config_deinit() in either case. */
 bool config_load(struct config *config, const char *file, config_problem_cb *report, void *arg)
 	__attribute__((warn_unused_result));
+
+/* What `serve` asks of the options together, and choices that are unwise. False if
+ * one finding was fatal. Options alone were checked by config_load(). */
+bool config_check(const struct config *config, config_problem_cb *report, void *arg)
+	__attribute__((warn_unused_result));
 void config_deinit(struct config *config); /* secrets are overwritten before they are freed */
 
 /* Prints the table: name, environment variable, default, help. */
 void config_print_options(FILE *out);
+/* Adds the values in force as one JSON object; secrets as "(set)". */
+void config_add_json(const struct config *config, struct text *out);
 /* Prints the values in force as INI; secrets as "(set)". */
 void config_print(const struct config *config, FILE *out);
 

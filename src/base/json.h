@@ -2,7 +2,7 @@
  *
  * json_clean() reads hostile bytes once, without recursion, and writes text that
  * both cJSON and Postgres's jsonb accept. Everything else here reads cleaned
- * text only and needs no more checks.
+ * text only, or what Postgres prints for jsonb, and needs no more checks.
  *
  * What cleaning changes (and then reports as lossy): NUL escapes, lone surrogates
  * and invalid UTF-8 become U+FFFD; numbers beyond what `numeric` and a double can
@@ -39,9 +39,10 @@ struct json_iter {
 struct json_iter json_iter(struct span container);
 bool json_next(struct json_iter *iter, struct span *name, struct span *value);
 
-/* The decoded bytes of a JSON string, NUL-terminated in the arena; absent for
+/* (Not json_string: that is jansson's, and libjwt would call ours.)
+ * The decoded bytes of a JSON string, NUL-terminated in the arena; absent for
  * anything that isn't a string. */
-struct span json_string(struct arena *arena, struct span value);
+struct span json_decode_string(struct arena *arena, struct span value);
 
 /* A number that is a whole one within int64 (also written 1.0 or 1e3), or, if
  * `or_text`, a string of digits. */

@@ -15,7 +15,7 @@ bool log_enabled(enum log_level level);
 
 /* log_event(LOG_INFO, "listening", "address=%s workers=%d", address, workers):
  * `ts=… level=info event=listening address=…`. The format is a list of key=value
- * pairs; put free text through LOG_TEXT() and write it as key=%s. */
+ * pairs, or NULL; put free text through LOG_TEXT() and write it as key=%s. */
 void log_event(enum log_level level, const char *event, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 

@@ -50,7 +50,7 @@ struct http_server *http_server_new(struct event_base *base, int fd, const struc
 
 /* Stops accepting; requests under way go on and their connections close after them. */
 void http_server_drain(struct http_server *server);
-/* Requests that were started and have not been answered. */
+/* Requests that were started and whose replies the kernel has not got yet. */
 size_t http_server_pending(const struct http_server *server);
 /* Closes every connection. Requires http_server_pending() == 0. */
 void http_server_free(struct http_server *server);

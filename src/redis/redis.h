@@ -25,7 +25,7 @@ struct redis_options {
 /* A reply: all our scripts answer with flat arrays of strings. Valid during the step. */
 struct redis_reply {
 	enum call_status status;
-	struct span error;      /* CALL_ERROR: "NOSCRIPT …", "READONLY …"; else the reason */
+	struct span error;      /* CALL_ERROR: "BUSY …", "OOM …"; else the reason, such as CALL_DOWN's "READONLY …" */
 	size_t n;               /* CALL_OK: number of values; a plain reply is one, nil is one absent */
 	const struct span *v;
 };

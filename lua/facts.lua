@@ -1,0 +1,101 @@
+-- Shared by all scripts: facts, how they merge, and what follows from them.
+--
+-- session fact       {sid, user, heard_at, agent?, agent_at?, claim?, claim_at?, started_at?, ended_at?, ended_by?}
+-- conversation fact  {cid, id, agent, final, event_at, hash, received_at, started_at?, ended_at?, named_session?,
+--                     named_user?, failure?, evaluation? {status, reason?, at}}
+-- Times are whole milliseconds. A member that is not known is not there.
+-- Facts merge by a fixed order, not by arrival: what users say, the earliest heard; what the
+-- provider says, whole, the greater of (final, event_at, hash).
+
+-- Bytewise order. Lua's own `<` follows the server's locale.
+local function before(a, b)
+  local n = math.min(#a, #b)
+  for i = 1, n do
+    local x, y = a:byte(i), b:byte(i)
+    if x ~= y then return x < y end
+  end
+  return #a < #b
+end
+
+local function now_ms()
+  local t = redis.call('TIME')
+  return t[1] * 1000 + math.floor(t[2] / 1000)
+end
+
+local function least(a, b)
+  if not a or (b and b < a) then return b end
+  return a
+end
+
+-- True if (at, value) was heard before (other_at, other); what isn't there was never heard.
+local function heard_before(at, value, other_at, other)
+  if not value then return false end
+  if not other then return true end
+  return at < other_at or (at == other_at and before(value, other))
+end
+
+-- Array of JSON: cjson writes an empty Lua table as an object.
+local function json_array(list)
+  if #list == 0 then return '[]' end
+  return cjson.encode(list)
+end
+
+-- Two facts of one session, or one and nil.
+local function merge_session(a, b)
+  if not a then return b end
+  if not b then return a end
+  local m = {sid = a.sid, user = a.user, heard_at = least(a.heard_at, b.heard_at)}
+  local from = heard_before(b.agent_at, b.agent, a.agent_at, a.agent) and b or a
+  m.agent, m.agent_at = from.agent, from.agent_at
+  from = heard_before(b.claim_at, b.claim, a.claim_at, a.claim) and b or a
+  m.claim, m.claim_at = from.claim, from.claim_at
+  from = heard_before(b.ended_at, b.ended_by, a.ended_at, a.ended_by) and b or a
+  m.ended_at, m.ended_by = from.ended_at, from.ended_by
+  m.started_at = least(a.started_at, b.started_at)
+  -- a start that was heard after the end is none
+  if m.started_at and m.ended_at and m.started_at > m.ended_at then m.started_at = nil end
+  return m
+end
+
+local EVALUATION_RANK = {pending = 1, failed = 2, complete = 3}
+
+local function merge_evaluation(a, b)
+  if not a then return b end
+  if not b then return a end
+  local ra, rb = EVALUATION_RANK[a.status], EVALUATION_RANK[b.status]
+  if rb > ra or (rb == ra and b.at > a.at) then return b end
+  return a
+end
+
+-- Two facts of one conversation, or one and nil.
+local function merge_conversation(a, b)
+  if not a then return b end
+  if not b then return a end
+  local m = a
+  if b.final > a.final or (b.final == a.final and (b.event_at > a.event_at
+      or (b.event_at == a.event_at and before(a.hash, b.hash)))) then
+    m = b
+  end
+  m.evaluation = merge_evaluation(a.evaluation, b.evaluation)
+  m.received_at = least(a.received_at, b.received_at)
+  return m
+end
+
+-- The provider's own times, or the receipt where they are not known.
+local function conversation_start(c) return c.started_at or c.received_at end
+local function conversation_end(c) return c.ended_at or c.received_at end
+-- The moment that a session is compared by.
+local function session_time(s) return s.ended_at or s.started_at or s.heard_at end
+
+local function distance(s, c)
+  if s.ended_at then return math.abs(s.ended_at - conversation_end(c)) end
+  return math.abs(session_time(s) - conversation_start(c))
+end
+
+-- An id that only the provider can have made; other claims do not keep a session out of the window match.
+local function is_strong(claim) return claim:find('^conv_[A-Za-z0-9]+$') ~= nil end
+
+-- Smaller distance first, then the smaller id.
+local function nearer(d, id, best_d, best_id)
+  return not best_d or d < best_d or (d == best_d and before(id, best_id))
+end

@@ -1,0 +1,43 @@
+-- Shared by all scripts: sorted lists of closed, disjoint ranges {low, high} of milliseconds.
+
+local FAR = 9999999999999 -- the year 2286: "and everything that is still to come"
+
+local function ranges_add(list, low, high)
+  local out = {}
+  for _, r in ipairs(list) do
+    if r[2] < low or r[1] > high then
+      out[#out + 1] = r
+    else
+      low, high = math.min(low, r[1]), math.max(high, r[2])
+    end
+  end
+  out[#out + 1] = {low, high}
+  table.sort(out, function(a, b) return a[1] < b[1] end)
+  return out
+end
+
+local function ranges_subtract(list, low, high)
+  local out = {}
+  for _, r in ipairs(list) do
+    if r[2] < low or r[1] > high then
+      out[#out + 1] = r
+    else
+      if r[1] < low then out[#out + 1] = {r[1], low - 1} end
+      if r[2] > high then out[#out + 1] = {high + 1, r[2]} end
+    end
+  end
+  return out
+end
+
+local function ranges_hold(list, low, high)
+  for _, r in ipairs(list) do
+    if r[1] <= low and high <= r[2] then return true end
+  end
+  return false
+end
+
+local function ranges_json(list)
+  local out = {}
+  for _, r in ipairs(list) do out[#out + 1] = string.format('[%.0f,%.0f]', r[1], r[2]) end
+  return '[' .. table.concat(out, ',') .. ']'
+end

@@ -1,0 +1,70 @@
+-- Whose a sid is, and which conversations name it.
+--
+-- KEYS[1]  the sid's entry: hash {r: replid it was filled under, s: session fact, n: [cid …] that name it}
+-- ARGV[1]  replid of this Redis, as the caller knows it
+-- ARGV[2]  TTL in ms
+-- ARGV[3]  request: {sid,
+--            save?: {user, agent?, claim?, ended_by?, ended_ago?}  a save, stamped here,
+--            fact?: session fact                                   a save that was stamped before,
+--            named_by?: cid                                        a conversation names this sid,
+--            hydrate?: {session?, named_by}                        what the ledger knows,
+--            force?: true                                          the ledger can't be asked}
+-- Reply    {'HYDRATE'}                       nothing was changed: ask the ledger and call again
+--          {'CONFLICT'}                      another user owns the sid; nothing was changed
+--          {'FULL'}                          too many conversations name it; nothing was changed
+--          {'OK', session fact or '', [cid …], claim that the merge replaced or ''}
+
+local NAMED_BY_MAX = 64
+
+local key, replid, ttl, request = KEYS[1], ARGV[1], ARGV[2], cjson.decode(ARGV[3])
+local entry = redis.call('HMGET', key, 'r', 's', 'n')
+local hydrated = entry[1] == replid
+if not hydrated and not request.hydrate and not request.force then return {'HYDRATE'} end
+
+local session = entry[2] and cjson.decode(entry[2]) or nil
+local named_by, known = {}, {}
+local function add_name(cid)
+  if not known[cid] then
+    known[cid] = true
+    named_by[#named_by + 1] = cid
+  end
+end
+for _, cid in ipairs(entry[3] and cjson.decode(entry[3]) or {}) do add_name(cid) end
+
+if not hydrated and request.hydrate then
+  local h = request.hydrate
+  -- the ledger's word on the owner stands: Redis may have been emptied in between
+  if h.session and session and h.session.user ~= session.user then session = nil end
+  session = merge_session(session, h.session)
+  for _, cid in ipairs(h.named_by) do add_name(cid) end
+end
+
+local fact = request.fact
+if request.save then
+  local save, now = request.save, now_ms()
+  fact = {sid = request.sid, user = save.user, heard_at = now}
+  if save.agent then fact.agent, fact.agent_at = save.agent, now end
+  if save.claim then fact.claim, fact.claim_at = save.claim, now end
+  if save.ended_by then
+    fact.ended_at, fact.ended_by = now - (save.ended_ago or 0), save.ended_by
+  else
+    fact.started_at = now
+  end
+end
+if fact and session and session.user ~= fact.user then return {'CONFLICT'} end
+
+local claim_before = session and session.claim
+if fact then session = merge_session(session, fact) end
+if request.named_by then
+  add_name(request.named_by)
+  if #named_by > NAMED_BY_MAX then return {'FULL'} end
+end
+
+if hydrated or request.hydrate then redis.call('HSET', key, 'r', replid) end
+if session then redis.call('HSET', key, 's', cjson.encode(session)) end
+if #named_by > 0 then redis.call('HSET', key, 'n', cjson.encode(named_by)) end
+if redis.call('EXISTS', key) == 1 then redis.call('PEXPIRE', key, ttl) end
+
+local replaced = ''
+if claim_before and claim_before ~= session.claim then replaced = claim_before end
+return {'OK', session and cjson.encode(session) or '', json_array(named_by), replaced}

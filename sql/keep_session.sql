@@ -1,0 +1,43 @@
+-- Keeps a session's fact, merged with what is here: of each thing the earliest heard.
+-- $1 user, $2 fact (lua/facts.lua; a missing heard_at is now), $3 undecided.
+-- Returns one row; none if another user owns the sid.
+WITH fact AS (
+	SELECT f.*, COALESCE(debrief_time(f.heard_at), now()) AS heard
+	FROM jsonb_to_record($2::jsonb) AS f (sid text, heard_at bigint, agent text, agent_at bigint, claim text,
+		claim_at bigint, started_at bigint, ended_at bigint, ended_by text)
+), profile AS (
+	INSERT INTO profiles (id) VALUES ($1::uuid) ON CONFLICT (id) DO NOTHING
+)
+INSERT INTO interview_sessions AS s (user_id, client_session_id, claimed_agent_id, claimed_agent_at, agent_id,
+	claimed_conversation_id, claimed_at, started_at, client_ended_at, ended_at, ended_by, status, created_at, undecided)
+SELECT $1::uuid, sid, agent, CASE WHEN agent IS NOT NULL THEN COALESCE(debrief_time(agent_at), heard) END,
+	COALESCE(agent, ''), claim, CASE WHEN claim IS NOT NULL THEN COALESCE(debrief_time(claim_at), heard) END,
+	debrief_time(started_at), debrief_time(ended_at), debrief_time(ended_at), ended_by,
+	CASE WHEN ended_at IS NULL THEN 'started' ELSE 'ended_pending_webhook' END, heard, $3::boolean
+FROM fact
+ON CONFLICT (client_session_id) DO UPDATE SET
+	claimed_agent_id = CASE WHEN (excluded.claimed_agent_at, excluded.claimed_agent_id)
+			< (s.claimed_agent_at, s.claimed_agent_id) OR s.claimed_agent_id IS NULL
+		THEN excluded.claimed_agent_id ELSE s.claimed_agent_id END,
+	claimed_agent_at = LEAST(s.claimed_agent_at, excluded.claimed_agent_at),
+	agent_id = CASE WHEN s.agent_id = '' THEN excluded.agent_id ELSE s.agent_id END,
+	claimed_conversation_id = CASE WHEN (excluded.claimed_at, excluded.claimed_conversation_id)
+			< (s.claimed_at, s.claimed_conversation_id) OR s.claimed_conversation_id IS NULL
+		THEN excluded.claimed_conversation_id ELSE s.claimed_conversation_id END,
+	claimed_at = LEAST(s.claimed_at, excluded.claimed_at),
+	-- a start that was heard after the end is none
+	started_at = CASE WHEN LEAST(s.started_at, excluded.started_at) > LEAST(s.client_ended_at, excluded.client_ended_at)
+		THEN NULL ELSE LEAST(s.started_at, excluded.started_at) END,
+	ended_by = CASE WHEN (excluded.client_ended_at, excluded.ended_by) < (s.client_ended_at, s.ended_by)
+			OR s.client_ended_at IS NULL
+		THEN excluded.ended_by ELSE s.ended_by END,
+	client_ended_at = LEAST(s.client_ended_at, excluded.client_ended_at),
+	ended_at = CASE WHEN s.conversation_id IS NULL THEN LEAST(s.client_ended_at, excluded.client_ended_at)
+		ELSE s.ended_at END,
+	status = CASE WHEN s.conversation_id IS NULL AND excluded.client_ended_at IS NOT NULL
+		THEN 'ended_pending_webhook' ELSE s.status END,
+	created_at = LEAST(s.created_at, excluded.created_at),
+	undecided = s.undecided OR excluded.undecided,
+	updated_at = now()
+WHERE s.user_id = excluded.user_id
+RETURNING s.id

@@ -1,0 +1,7 @@
+-- What the session index is filled with. $1 sid.
+-- One row: {"session"?: fact, "named_by": [conversation id …]}
+SELECT jsonb_strip_nulls(jsonb_build_object(
+	'session', (SELECT debrief_session_fact(s) FROM interview_sessions s WHERE s.client_session_id = $1),
+	'named_by', COALESCE((SELECT jsonb_agg(n.conversation_id) FROM
+		(SELECT i.conversation_id FROM interviews i WHERE i.claimed_session_id = $1
+		 ORDER BY i.conversation_id LIMIT 64) n), '[]'::jsonb)))

@@ -1,0 +1,41 @@
+-- A user's facts in some ranges of time, and what is tied to them by an id.
+-- $1 user, $2 ranges [[from ms, to ms] …], $3 match window ms, $4 claim_unowned, $5 most of each kind.
+-- One row: {"revision", "sessions": [fact …], "conversations": [fact …], "more": bool}
+WITH range AS (
+	SELECT debrief_time((r ->> 0)::bigint) AS low, debrief_time((r ->> 1)::bigint) AS high
+	FROM jsonb_array_elements($2::jsonb) r
+), near_session AS MATERIALIZED (
+	SELECT s.id, s.client_session_id, s.claimed_conversation_id FROM range r JOIN interview_sessions s
+		ON s.user_id = $1::uuid AND COALESCE(s.client_ended_at, s.started_at, s.created_at) BETWEEN r.low AND r.high
+		AND left(s.client_session_id, 9) <> 'fallback:'
+	LIMIT $5::int + 1
+), candidate AS (
+	SELECT i.id FROM range r JOIN interviews i ON i.user_id = $1::uuid
+		AND COALESCE(i.ended_at, i.received_at) >= r.low AND COALESCE(i.started_at, i.received_at) <= r.high
+	UNION
+	SELECT i.id FROM range r JOIN interviews i ON i.claimed_user_id = $1::uuid
+		AND COALESCE(i.ended_at, i.received_at) >= r.low AND COALESCE(i.started_at, i.received_at) <= r.high
+	UNION
+	SELECT i.id FROM near_session s JOIN interviews i ON i.conversation_id = s.claimed_conversation_id
+	UNION
+	SELECT i.id FROM near_session s JOIN interviews i ON i.claimed_session_id = s.client_session_id
+), near_conversation AS MATERIALIZED (
+	SELECT i.id, i.conversation_id, i.claimed_session_id, debrief_conversation_fact(i) AS fact
+	FROM candidate JOIN interviews i USING (id)
+	WHERE debrief_owner(i, $3::bigint, $4::boolean) = $1::uuid
+	LIMIT $5::int + 1
+), all_session AS (
+	SELECT id FROM near_session
+	UNION
+	SELECT s.id FROM near_conversation c JOIN interview_sessions s
+		ON s.client_session_id = c.claimed_session_id AND s.user_id = $1::uuid
+	UNION
+	SELECT s.id FROM near_conversation c JOIN interview_sessions s
+		ON s.claimed_conversation_id = c.conversation_id AND s.user_id = $1::uuid
+)
+SELECT jsonb_build_object(
+	'revision', COALESCE((SELECT p.links_revision FROM profiles p WHERE p.id = $1::uuid), 0),
+	'sessions', COALESCE((SELECT jsonb_agg(debrief_session_fact(s)) FROM all_session a
+		JOIN interview_sessions s USING (id)), '[]'::jsonb),
+	'conversations', COALESCE((SELECT jsonb_agg(fact) FROM near_conversation), '[]'::jsonb),
+	'more', (SELECT count(*) FROM near_session) > $5::int OR (SELECT count(*) FROM near_conversation) > $5::int)

@@ -1,0 +1,160 @@
+#include "base/arena.h"
+
+#include <stdalign.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { BLOCK_MIN = 4096, BLOCK_MAX = 65536 };
+
+struct arena_block {
+	struct arena_block *next;
+	size_t capacity; /* of data[] */
+	alignas(max_align_t) char data[];
+};
+
+static void out_of_memory(void) __attribute__((noreturn));
+static void out_of_memory(void)
+{
+	fputs("debrief: out of memory\n", stderr);
+	abort();
+}
+
+static size_t size_add(size_t a, size_t b)
+{
+	size_t sum;
+
+	if (__builtin_add_overflow(a, b, &sum))
+		out_of_memory();
+	return sum;
+}
+
+void *xmalloc(size_t size)
+{
+	void *p = malloc(size ? size : 1);
+
+	if (!p)
+		out_of_memory();
+	return p;
+}
+
+void *xcalloc(size_t count, size_t size)
+{
+	void *p = calloc(count ? count : 1, size ? size : 1);
+
+	if (!p)
+		out_of_memory();
+	return p;
+}
+
+void *xrealloc(void *p, size_t size)
+{
+	p = realloc(p, size ? size : 1);
+	if (!p)
+		out_of_memory();
+	return p;
+}
+
+char *xstrdup(const char *text)
+{
+	char *copy = strdup(text);
+
+	if (!copy)
+		out_of_memory();
+	return copy;
+}
+
+void arena_init(struct arena *arena)
+{
+	*arena = (struct arena){0};
+}
+
+void arena_deinit(struct arena *arena)
+{
+	struct arena_block *block = arena->head;
+
+	while (block) {
+		struct arena_block *next = block->next;
+
+		free(block);
+		block = next;
+	}
+	arena_init(arena);
+}
+
+/* Large ones come from calloc(), which needs no pass over fresh pages, and stand
+ * behind the head, whose rest stays in use. */
+static void *arena_alloc_large(struct arena *arena, size_t size)
+{
+	struct arena_block *block = xcalloc(1, size_add(sizeof(*block), size));
+
+	block->capacity = size;
+	arena->total += sizeof(*block) + size;
+	if (arena->head) {
+		block->next = arena->head->next;
+		arena->head->next = block;
+	} else {
+		arena->head = block;
+		arena->used = size;
+	}
+	return block->data;
+}
+
+static void arena_add_block(struct arena *arena)
+{
+	size_t size = BLOCK_MIN;
+
+	while (size < BLOCK_MAX && size < arena->total)
+		size *= 2;
+	struct arena_block *block = xmalloc(size);
+	block->next = arena->head;
+	block->capacity = size - sizeof(*block);
+	arena->head = block;
+	arena->used = 0;
+	arena->total += size;
+}
+
+void *arena_alloc(struct arena *arena, size_t size)
+{
+	size_t rounded = size_add(size ? size : 1, alignof(max_align_t) - 1) & ~(alignof(max_align_t) - 1);
+
+	if (!arena->head || rounded > arena->head->capacity - arena->used) {
+		if (rounded > BLOCK_MIN / 2)
+			return arena_alloc_large(arena, rounded);
+		arena_add_block(arena);
+	}
+	void *p = arena->head->data + arena->used;
+	arena->used += rounded;
+	return memset(p, 0, rounded);
+}
+
+char *arena_strdup(struct arena *arena, struct span s)
+{
+	char *copy = arena_alloc(arena, size_add(s.n, 1));
+
+	if (s.n > 0)
+		memcpy(copy, s.p, s.n);
+	return copy;
+}
+
+struct span arena_span(struct arena *arena, struct span s)
+{
+	return s.p ? (struct span){arena_strdup(arena, s), s.n} : SPAN_ABSENT;
+}
+
+char *arena_printf(struct arena *arena, const char *format, ...)
+{
+	va_list args;
+	va_list again;
+
+	va_start(args, format);
+	va_copy(again, args);
+	int n = vsnprintf(NULL, 0, format, args);
+	if (n < 0)
+		out_of_memory();
+	char *p = arena_alloc(arena, (size_t)n + 1);
+	vsnprintf(p, (size_t)n + 1, format, again);
+	va_end(again);
+	va_end(args);
+	return p;
+}

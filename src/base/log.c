@@ -1,0 +1,164 @@
+#include "base/log.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { LINE_MAX_LEN = 4096 };
+
+static const char *const level_names[] = {"debug", "info", "warn", "error"};
+static atomic_int threshold = LOG_INFO;
+
+void log_set_level(enum log_level level)
+{
+	atomic_store_explicit(&threshold, (int)level, memory_order_relaxed);
+}
+
+bool log_level_parse(struct span name, enum log_level *level)
+{
+	for (int i = LOG_DEBUG; i <= LOG_ERROR; i++) {
+		if (span_is(name, level_names[i])) {
+			*level = (enum log_level)i;
+			return true;
+		}
+	}
+	return false;
+}
+
+bool log_enabled(enum log_level level)
+{
+	return (int)level >= atomic_load_explicit(&threshold, memory_order_relaxed);
+}
+
+/* snprintf() at `n` of the line; returns the new length, never beyond the buffer. */
+static size_t line_add(char *line, size_t n, const char *format, va_list args)
+{
+	int added = vsnprintf(line + n, LINE_MAX_LEN - n, format, args);
+
+	if (added < 0)
+		return n;
+	return (size_t)added < LINE_MAX_LEN - n ? n + (size_t)added : LINE_MAX_LEN - 1;
+}
+
+static size_t line_addf(char *line, size_t n, const char *format, ...) __attribute__((format(printf, 3, 4)));
+static size_t line_addf(char *line, size_t n, const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	n = line_add(line, n, format, args);
+	va_end(args);
+	return n;
+}
+
+static size_t line_begin(char *line, enum log_level level, const char *event)
+{
+	struct timespec now;
+	struct tm tm;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	gmtime_r(&now.tv_sec, &tm);
+	return line_addf(line, 0, "ts=%04d-%02d-%02dT%02d:%02d:%02d.%03ldZ level=%s event=%s", tm.tm_year + 1900,
+	                 tm.tm_mon + 1, tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec, now.tv_nsec / 1000000,
+	                 level_names[level], event);
+}
+
+/* One event is one line, whatever a value held; a line that was cut says so. */
+static size_t line_end(char *line, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if ((unsigned char)line[i] < 0x20 || line[i] == 0x7f)
+			line[i] = '?';
+	if (n == LINE_MAX_LEN - 1)
+		memcpy(line + n - 3, "...", 3);
+	line[n++] = '\n';
+	return n;
+}
+
+void log_event(enum log_level level, const char *event, const char *format, ...)
+{
+	char line[LINE_MAX_LEN];
+	int saved_errno = errno;
+	va_list args;
+
+	if (!log_enabled(level))
+		return;
+	size_t n = line_begin(line, level, event);
+	if (format && format[0] != '\0') {
+		n = line_addf(line, n, " ");
+		va_start(args, format);
+		n = line_add(line, n, format, args);
+		va_end(args);
+	}
+	n = line_end(line, n);
+	ssize_t written;
+	do
+		written = write(STDERR_FILENO, line, n);
+	while (written < 0 && errno == EINTR);
+	errno = saved_errno;
+}
+
+static bool is_plain(unsigned char c)
+{
+	return c > 0x20 && c < 0x7f && c != '"' && c != '=' && c != '\\';
+}
+
+static bool all_plain(struct span text)
+{
+	for (size_t i = 0; i < text.n; i++)
+		if (!is_plain((unsigned char)text.p[i]))
+			return false;
+	return text.n > 0 && !span_is(text, "-");
+}
+
+/* Writes the escaped form of one byte, at most 4 characters; returns their number.
+ * Bytes beyond ASCII too: they may be invalid UTF-8, or control a terminal. */
+static size_t escape(unsigned char c, char out[5])
+{
+	if (c == '"' || c == '\\')
+		return (size_t)snprintf(out, 5, "\\%c", c);
+	if (c == '\n')
+		return (size_t)snprintf(out, 5, "\\n");
+	if (c < 0x20 || c >= 0x7f)
+		return (size_t)snprintf(out, 5, "\\x%02x", c);
+	out[0] = (char)c;
+	return 1;
+}
+
+const char *log_quote(char *buffer, size_t size, struct span text)
+{
+	static const char cut[] = "...\"";
+	char piece[5];
+	size_t n = 0;
+
+	if (size < sizeof(cut) + 1) {
+		if (size > 0)
+			buffer[0] = '\0';
+		return buffer;
+	}
+	if (!text.p)
+		return memcpy(buffer, "-", sizeof("-"));
+	if (text.n < size && all_plain(text)) {
+		memcpy(buffer, text.p, text.n);
+		buffer[text.n] = '\0';
+		return buffer;
+	}
+	buffer[n++] = '"';
+	for (size_t i = 0; i < text.n; i++) {
+		size_t len = escape((unsigned char)text.p[i], piece);
+
+		/* Room for this one and, should the next not fit, for the mark. */
+		if (n + len + sizeof(cut) > size) {
+			memcpy(buffer + n, cut, sizeof(cut));
+			return buffer;
+		}
+		memcpy(buffer + n, piece, len);
+		n += len;
+	}
+	buffer[n++] = '"';
+	buffer[n] = '\0';
+	return buffer;
+}

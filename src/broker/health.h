@@ -1,0 +1,20 @@
+/* What the admin listener answers about all workers. */
+#ifndef DEBRIEF_BROKER_HEALTH_H
+#define DEBRIEF_BROKER_HEALTH_H
+
+#include "http/request.h"
+
+struct worker;
+
+/* The admin listener's app. */
+struct admin {
+	struct worker *const *workers;
+	size_t worker_count;
+	_Atomic bool draining;
+};
+
+enum step admin_livez_start(struct request *req);
+enum step admin_readyz_start(struct request *req);
+enum step admin_metrics_start(struct request *req);
+
+#endif

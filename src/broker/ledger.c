@@ -1,0 +1,252 @@
+#include "broker/ledger.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#include "base/digest.h"
+
+/* A decision that came late is made anew; under this many others of one user at once
+ * the sender is asked to come again. */
+enum { STALE_ROUNDS_MAX = 5, DECISIONS_MAX = 8 };
+
+void ledger_init(struct ledger_write *write, struct worker *worker, struct job *job, enum step (*done)(void *ctx),
+		 void *ctx)
+{
+	*write = (struct ledger_write){.worker = worker, .job = job, .done = done, .ctx = ctx};
+}
+
+static STEP ledger_end(struct ledger_write *write, enum ledger_result result, const char *error)
+{
+	write->result = result;
+	write->error = error;
+	return write->done(write->ctx);
+}
+
+static STEP submit(struct ledger_write *write, size_t count, const struct postgres_query *queries,
+		   postgres_step *next)
+{
+	return postgres_submit(worker_ledger_writer(write->worker), write->job, count, queries, next, write);
+}
+
+/* Bytes as bytea's text form. */
+static const char *bytea(struct arena *arena, struct span bytes)
+{
+	char *text = arena_alloc(arena, 2 * bytes.n + 3);
+
+	memcpy(text, "\\x", 2);
+	digest_hex((const unsigned char *)bytes.p, bytes.n, text + 2);
+	return text;
+}
+
+static const char *text_or_null(struct arena *arena, struct span s)
+{
+	return s.p ? arena_strdup(arena, s) : NULL;
+}
+
+static const char *number_or_null(struct arena *arena, int64_t number)
+{
+	return number < 0 ? NULL : arena_printf(arena, "%" PRId64, number);
+}
+
+/* ── a refusal: the fact goes to rejected_facts, so that it can't block others ──────── */
+
+static enum step rejected(void *ctx, const struct postgres_reply *reply)
+{
+	struct ledger_write *write = ctx;
+
+	if (reply->status != CALL_OK)
+		return ledger_end(write, LEDGER_AWAY, "a rejected fact could not be kept");
+	metrics_count(&write->worker->metrics, METRIC_FACT_REJECTED);
+	return ledger_end(write, LEDGER_REJECTED, write->error);
+}
+
+/* SQLSTATE classes 22 (data exception) and 23 (integrity constraint): the content's fault. */
+static bool is_content_error(const struct postgres_reply *reply)
+{
+	return reply->status == CALL_ERROR &&
+	       (strncmp(reply->sqlstate, "22", 2) == 0 || strncmp(reply->sqlstate, "23", 2) == 0);
+}
+
+static STEP fail(struct ledger_write *write, const struct postgres_reply *reply)
+{
+	struct arena *arena = &write->job->arena;
+
+	write->error = arena_printf(arena, "ledger: %s: %s", call_status_name(reply->status),
+				    reply->error ? reply->error : "");
+	if (!is_content_error(reply) || !write->kind)
+		return ledger_end(write, LEDGER_AWAY, write->error);
+	log_event(LOG_ERROR, "fact_rejected", "kind=%s subject=%s sqlstate=%s error=%s", write->kind,
+		  LOG_TEXT(write->subject), reply->sqlstate, LOG_TEXT(span_of(reply->error)));
+
+	const char *params[] = {write->kind, arena_strdup(arena, write->subject), bytea(arena, write->fact),
+				arena_strdup(arena, span_of(reply->sqlstate)),
+				arena_strdup(arena, span_of(reply->error))};
+	struct postgres_query query = {STATEMENT_REJECT_FACT, 5, memcpy(arena_alloc(arena, sizeof(params)), params,
+									sizeof(params))};
+
+	return submit(write, 1, &query, rejected);
+}
+
+/* ── a conversation: content, evaluation, and what the index must know of it ────────── */
+
+static enum step conversation_kept(void *ctx, const struct postgres_reply *reply)
+{
+	struct ledger_write *write = ctx;
+
+	if (reply->status != CALL_OK)
+		return fail(write, reply);
+	write->facts = arena_span(&write->job->arena, postgres_value(reply->rows[2], 0, 0));
+	return ledger_end(write, LEDGER_KEPT, NULL);
+}
+
+STEP ledger_keep_conversation(struct ledger_write *write, const struct conversation *c, struct span body)
+{
+	struct arena *arena = &write->job->arena;
+	bool external = write->worker->config->evaluator == EVALUATOR_EXTERNAL;
+	const char *cid = arena_strdup(arena, c->id);
+	const char **params = arena_alloc(arena, 26 * sizeof(*params));
+	const char **content = params, **evaluation = params + 19, **facts = params + 25;
+	struct postgres_query queries[] = {
+		{STATEMENT_KEEP_CONVERSATION, 19, content},
+		{STATEMENT_KEEP_EVALUATION, 6, evaluation},
+		{STATEMENT_CONVERSATION_FACTS, 1, facts},
+	};
+
+	write->kind = "conversation";
+	write->subject = c->id;
+	write->fact = body;
+
+	content[0] = c->interview_id.text;
+	content[1] = cid;
+	content[2] = arena_strdup(arena, c->agent_id);
+	content[3] = arena_strdup(arena, c->status);
+	content[4] = c->final ? "true" : "false";
+	content[5] = number_or_null(arena, c->event_timestamp_secs);
+	content[6] = c->body_sha256;
+	content[7] = number_or_null(arena, c->started_ms);
+	content[8] = number_or_null(arena, c->ended_ms);
+	content[9] = number_or_null(arena, c->duration_secs);
+	content[10] = text_or_null(arena, c->named_session);
+	content[11] = c->named_user.text[0] ? c->named_user.text : NULL;
+	content[12] = text_or_null(arena, c->transcript);
+	content[13] = text_or_null(arena, c->analysis);
+	content[14] = text_or_null(arena, c->metadata);
+	content[15] = text_or_null(arena, c->payload);
+	content[16] = c->lossy ? bytea(arena, body) : NULL;
+	content[17] = text_or_null(arena, c->failure_reason);
+	content[18] = NULL;
+
+	/* an evaluator outside has its word on whatever can be evaluated at all */
+	bool pending = external && !c->failure_reason.p;
+
+	evaluation[0] = cid;
+	evaluation[1] = pending ? "pending" : c->evaluation_status;
+	evaluation[2] = pending ? NULL : text_or_null(arena, c->evaluation_result);
+	evaluation[3] = pending ? NULL : c->evaluation_reason;
+	evaluation[4] = arena_printf(arena, "%" PRId64, c->event_timestamp_secs * 1000);
+	evaluation[5] = external ? "true" : "false";
+
+	facts[0] = cid;
+	return submit(write, 3, queries, conversation_kept);
+}
+
+/* ── decisions, with the fact they follow from ──────────────────────────────────────── */
+
+static STEP decisions_submit(struct ledger_write *write);
+
+static enum step decisions_again(void *ctx)
+{
+	struct ledger_write *write = ctx;
+
+	if (write->link->result != LINK_DECIDED)
+		return ledger_end(write, LEDGER_AWAY, "a late decision could not be made anew");
+	return decisions_submit(write);
+}
+
+/* The greatest revision in force above one of ours; 0 if all were applied. */
+static int64_t stale_floor(struct ledger_write *write, const struct postgres_reply *reply)
+{
+	int64_t floor = 0;
+	size_t i = write->facts_count;
+
+	for (struct link_user *user = write->link->users; user; user = user->next, i++) {
+		int64_t ours, theirs;
+
+		if (span_to_int64(user->revision, &ours) && span_to_int64(postgres_value(reply->rows[i], 0, 0), &theirs) &&
+		    theirs > ours && theirs > floor)
+			floor = theirs;
+	}
+	return floor;
+}
+
+static enum step decisions_kept(void *ctx, const struct postgres_reply *reply)
+{
+	struct ledger_write *write = ctx;
+	int64_t floor;
+
+	if (reply->status != CALL_OK)
+		return fail(write, reply);
+	if (write->facts_count > 0 && postgres_row_count(reply->rows[0]) == 0)
+		return ledger_end(write, LEDGER_TAKEN, "the sid belongs to another user in the ledger");
+	floor = stale_floor(write, reply);
+	if (floor == 0) {
+		metrics_count(&write->worker->metrics, METRIC_DECISION_APPLIED);
+		return ledger_end(write, LEDGER_KEPT, NULL);
+	}
+	metrics_count(&write->worker->metrics, METRIC_DECISION_STALE);
+	if (++write->rounds > STALE_ROUNDS_MAX)
+		return ledger_end(write, LEDGER_AWAY, "too many decisions of one user at once");
+	write->link->done = decisions_again;
+	write->link->ctx = write;
+	return link_again(write->link, floor);
+}
+
+static STEP decisions_submit(struct ledger_write *write)
+{
+	struct arena *arena = &write->job->arena;
+	struct postgres_query queries[DECISIONS_MAX + 2];
+	const char **params = arena_alloc(arena, (3 * DECISIONS_MAX + 5) * sizeof(*params));
+	size_t count = 0;
+
+	if (write->facts_count > 0) {
+		queries[count++] = (struct postgres_query){STATEMENT_KEEP_SESSION, 3, params};
+		*params++ = write->link->user;
+		*params++ = arena_strdup(arena, write->fact);
+		*params++ = "false";
+	}
+	for (struct link_user *user = write->link->users; user; user = user->next) {
+		if (count == DECISIONS_MAX)
+			return ledger_end(write, LEDGER_AWAY, "too many users in one decision");
+		queries[count++] = (struct postgres_query){STATEMENT_APPLY_DECISION, 3, params};
+		*params++ = user->user;
+		*params++ = arena_strdup(arena, user->revision);
+		*params++ = arena_strdup(arena, user->decision);
+	}
+	if (write->unowned_hash.p) {
+		queries[count++] = (struct postgres_query){STATEMENT_DECIDE_UNOWNED, 2, params};
+		*params++ = arena_strdup(arena, write->subject);
+		*params++ = arena_strdup(arena, write->unowned_hash);
+	}
+	if (count == 0)
+		return ledger_end(write, LEDGER_KEPT, NULL);
+	return submit(write, count, queries, decisions_kept);
+}
+
+STEP ledger_keep_session(struct ledger_write *write, struct link *link)
+{
+	write->kind = "session";
+	write->subject = link->sid;
+	write->fact = link->session;
+	write->link = link;
+	write->facts_count = 1;
+	return decisions_submit(write);
+}
+
+STEP ledger_keep_decisions(struct ledger_write *write, struct link *link, struct span cid, struct span hash)
+{
+	write->link = link;
+	write->subject = cid;
+	if (link->owner.n == 0)
+		write->unowned_hash = hash;
+	return decisions_submit(write);
+}

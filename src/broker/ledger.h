@@ -1,0 +1,47 @@
+/* The ledger's writes: facts, and the decisions that follow from them. */
+#ifndef DEBRIEF_BROKER_LEDGER_H
+#define DEBRIEF_BROKER_LEDGER_H
+
+#include "broker/link.h"
+#include "provider/provider.h"
+
+enum ledger_result {
+	LEDGER_KEPT,
+	LEDGER_REJECTED, /* refused for its content; kept in rejected_facts */
+	LEDGER_TAKEN,    /* another user owns the sid */
+	LEDGER_AWAY
+};
+
+struct ledger_write {
+	/* set by ledger_init() */
+	struct worker *worker;
+	struct job *job;
+	enum step (*done)(void *ctx);
+	void *ctx;
+	/* what came of it */
+	enum ledger_result result;
+	const char *error;        /* for the log */
+	struct span facts;        /* conversation: the row of sql/conversation_facts.sql */
+	/* between steps */
+	const char *kind;
+	struct span subject, fact;
+	struct link *link;
+	size_t facts_count;       /* statements before the decisions */
+	struct span unowned_hash;
+	unsigned rounds;
+};
+
+void ledger_init(struct ledger_write *write, struct worker *worker, struct job *job, enum step (*done)(void *ctx),
+		 void *ctx);
+
+/* Keeps a conversation and the evaluation it came with, undecided; then write->facts is set.
+ * `body` is what goes to rejected_facts if it must. */
+STEP ledger_keep_conversation(struct ledger_write *write, const struct conversation *conversation, struct span body);
+
+/* Keeps a save's merged fact and the decisions of its link, as one. */
+STEP ledger_keep_session(struct ledger_write *write, struct link *link);
+
+/* Keeps the decisions of a conversation's link. `hash` names the content they were made on. */
+STEP ledger_keep_decisions(struct ledger_write *write, struct link *link, struct span cid, struct span hash);
+
+#endif

@@ -1,0 +1,350 @@
+#include "broker/link.h"
+
+#include <stdlib.h>
+
+#include "base/json.h"
+#include "broker/link_parts.h"
+#include "broker/partition.h"
+
+/* A user's bucket asks for more as long as what it got brings new neighbours; a chain
+ * of them longer than this is more than a bucket holds anyway. */
+enum { HYDRATE_ROUNDS_MAX = 8 };
+
+void link_init(struct link *link, struct worker *worker, struct job *job, enum step (*done)(void *ctx), void *ctx)
+{
+	*link = (struct link){.worker = worker, .job = job, .done = done, .ctx = ctx};
+}
+
+static STEP link_end(struct link *link, enum link_result result, const char *error)
+{
+	link->result = result;
+	link->error = error;
+	return link->done(link->ctx);
+}
+
+/* The value of a script's first word, or a store that is away. */
+static bool redis_answered(struct link *link, const struct redis_reply *reply)
+{
+	if (reply->status == CALL_OK && reply->n > 0)
+		return true;
+	link->error = arena_printf(&link->job->arena, "redis: %s: %.*s", call_status_name(reply->status),
+				   SPAN_ARG(reply->error));
+	return false;
+}
+
+static bool ledger_answered(struct link *link, const struct postgres_reply *reply)
+{
+	if (reply->status == CALL_OK && postgres_row_count(reply->rows[0]) > 0)
+		return true;
+	link->error = arena_printf(&link->job->arena, "ledger: %s: %s", call_status_name(reply->status),
+				   reply->error ? reply->error : "no row");
+	return false;
+}
+
+static STEP script(struct link *link, enum script name, struct span key, struct span request, redis_step *next)
+{
+	const struct config *config = link->worker->config;
+	struct arena *arena = &link->job->arena;
+	struct span args[] = {
+		span_of(redis_replid(link->worker->redis)),
+		span_of(arena_printf(arena, "%lld", (long long)config->session_ttl_secs * 1000)),
+		request,
+	};
+
+	return redis_script(link->worker->redis, link->job, name, 1, &key, 3, args, next, link);
+}
+
+static STEP read_facts(struct link *link, enum statement statement, size_t count, const char *const *params,
+		       postgres_step *next)
+{
+	struct postgres_query query = {.statement = statement, .param_count = count, .params = params};
+
+	metrics_count(&link->worker->metrics, METRIC_HYDRATION);
+	return postgres_submit(link->worker->ledger_reader, link->job, 1, &query, next, link);
+}
+
+static STEP read_facts_of(struct link *link, enum statement statement, struct span id, postgres_step *next)
+{
+	const char *param = arena_strdup(&link->job->arena, id);
+
+	return read_facts(link, statement, 1, &param, next);
+}
+
+static struct span keep(struct link *link, struct span value)
+{
+	return arena_span(&link->job->arena, value);
+}
+
+/* ── save: check the claim → session index → visits → decisions ─────────────────────── */
+
+static STEP session_start(struct link *link);
+
+/* A claim of another user's conversation is refused before anything is registered. */
+static STEP save_on_checked(struct link *link)
+{
+	return session_start(link);
+}
+
+STEP link_save(struct link *link, const char *user, struct span sid, struct span save, struct span claim)
+{
+	link->user = user;
+	link->sid = sid;
+	link->save = save;
+	if (!claim.p)
+		return session_start(link);
+	link_visit_check(link, claim, user);
+	return link_visit_next(link, save_on_checked);
+}
+
+/* ── session index ──────────────────────────────────────────────────────────────────── */
+
+static enum step session_on_reply(void *ctx, const struct redis_reply *reply);
+
+static STEP session_start(struct link *link)
+{
+	struct arena *arena = &link->job->arena;
+
+	return script(link, SCRIPT_SESSION_INDEX,
+		      key_of_session(arena, link->worker->config->partitions, link->sid),
+		      link_session_request(link), session_on_reply);
+}
+
+static enum step session_on_facts(void *ctx, const struct postgres_reply *reply)
+{
+	struct link *link = ctx;
+
+	if (!ledger_answered(link, reply))
+		return link_end(link, LINK_LEDGER_AWAY, link->error);
+	link->hydrate = keep(link, postgres_value(reply->rows[0], 0, 0));
+	return session_start(link);
+}
+
+/* Every conversation that the session claims or that names it is in play. */
+static void session_plan_visits(struct link *link, const struct redis_reply *reply)
+{
+	struct span claim = json_decode_string(&link->job->arena, json_member(link->session, "claim"));
+	struct json_iter iter = json_iter(keep(link, reply->v[2]));
+	struct span name, value;
+
+	if (reply->v[3].n > 0)
+		link_visit_unclaim(link, keep(link, reply->v[3]), link->sid);
+	if (claim.p)
+		link_visit_claim(link, claim, link->session);
+	while (json_next(&iter, &name, &value))
+		link_visit_named(link, json_decode_string(&link->job->arena, value), link->sid, link->user);
+}
+
+static STEP visits_done(struct link *link);
+
+static enum step session_on_reply(void *ctx, const struct redis_reply *reply)
+{
+	struct link *link = ctx;
+
+	if (!redis_answered(link, reply))
+		return link_end(link, LINK_REDIS_AWAY, link->error);
+	if (span_is(reply->v[0], "CONFLICT"))
+		return link_end(link, LINK_SESSION_TAKEN, NULL);
+	if (span_is(reply->v[0], "FULL"))
+		return link_end(link, LINK_FULL, NULL);
+	if (span_is(reply->v[0], "HYDRATE"))
+		return read_facts_of(link, STATEMENT_SESSION_FACTS, link->sid, session_on_facts);
+
+	link->session = keep(link, reply->v[1]);
+	if (!link->user) {
+		/* a webhook: who owns the session that it names is a fact about the conversation */
+		struct span owner = json_decode_string(&link->job->arena, json_member(link->session, "user"));
+
+		if (owner.p) {
+			struct span content = json_member(link->visits->hydrate, "content");
+			struct span named = json_decode_string(&link->job->arena, json_member(content, "named_user"));
+
+			if (named.p && !span_eq(named, owner))
+				metrics_count(&link->worker->metrics, METRIC_LINK_CONFLICT);
+			link_visit_name_owner(link, link->sid, owner);
+		}
+		return link_visit_next(link, visits_done);
+	}
+	link_user_add_session(link, link->user, link->session);
+	session_plan_visits(link, reply);
+	return link_visit_next(link, visits_done);
+}
+
+/* ── conversation index: one visit a conversation ───────────────────────────────────── */
+
+static enum step visit_on_reply(void *ctx, const struct redis_reply *reply);
+
+static STEP visit_start(struct link *link)
+{
+	struct arena *arena = &link->job->arena;
+
+	return script(link, SCRIPT_CONVERSATION_INDEX,
+		      key_of_conversation(arena, link->worker->config->partitions, link->visits->cid),
+		      link_visit_request(link), visit_on_reply);
+}
+
+STEP link_visit_next(struct link *link, enum step (*visited)(struct link *link))
+{
+	link->visited = visited;
+	return link->visits ? visit_start(link) : visited(link);
+}
+
+static enum step visit_on_facts(void *ctx, const struct postgres_reply *reply)
+{
+	struct link *link = ctx;
+
+	if (!ledger_answered(link, reply))
+		return link_end(link, LINK_LEDGER_AWAY, link->error);
+	link->visits->hydrate = keep(link, postgres_value(reply->rows[0], 0, 0));
+	return visit_start(link);
+}
+
+static STEP decide_next(struct link *link, enum step (*decided)(struct link *link));
+
+/* The conversation has left its former holder's bucket; only now may it get another. */
+static STEP visit_on_removed(struct link *link)
+{
+	return visit_start(link);
+}
+
+static enum step visit_on_reply(void *ctx, const struct redis_reply *reply)
+{
+	struct link *link = ctx;
+	struct link_visit *visit = link->visits;
+
+	if (!redis_answered(link, reply))
+		return link_end(link, LINK_REDIS_AWAY, link->error);
+	if (span_is(reply->v[0], "CONFLICT"))
+		return link_end(link, LINK_CONVERSATION_TAKEN, NULL);
+	if (span_is(reply->v[0], "FULL"))
+		return link_end(link, LINK_FULL, NULL);
+	if (span_is(reply->v[0], "HYDRATE"))
+		return read_facts_of(link, STATEMENT_CONVERSATION_FACTS, visit->cid, visit_on_facts);
+
+	if (visit->check) {
+		link->visits = visit->next;
+		return link_visit_next(link, link->visited);
+	}
+	if (reply->v[2].n > 0) {
+		visit->former = arena_strdup(&link->job->arena, reply->v[2]);
+		link_user_remove(link, visit->former, visit->cid, reply->v[3]);
+		return decide_next(link, visit_on_removed);
+	}
+	link->owner = keep(link, reply->v[1]);
+	if (link->owner.n > 0)
+		link_user_add_conversation(link, arena_strdup(&link->job->arena, link->owner), keep(link, reply->v[4]),
+					   reply->v[3], keep(link, reply->v[5]));
+	link->visits = visit->next;
+	return link_visit_next(link, link->visited);
+}
+
+/* ── decisions: one a user in play ──────────────────────────────────────────────────── */
+
+static enum step decide_on_reply(void *ctx, const struct redis_reply *reply);
+
+static STEP decide_start(struct link *link)
+{
+	struct link_user *user = link->deciding;
+	struct arena *arena = &link->job->arena;
+
+	return script(link, SCRIPT_DECIDE, key_of_user(arena, link->worker->config->partitions, user->user),
+		      link_decide_request(link, user), decide_on_reply);
+}
+
+static STEP decide_next(struct link *link, enum step (*decided)(struct link *link))
+{
+	struct link_user *user = link->users;
+
+	link->decided = decided;
+	while (user && !user->pending)
+		user = user->next;
+	link->deciding = user;
+	return user ? decide_start(link) : decided(link);
+}
+
+static enum step decide_on_facts(void *ctx, const struct postgres_reply *reply)
+{
+	struct link *link = ctx;
+	struct span facts;
+
+	if (!ledger_answered(link, reply))
+		return link_end(link, LINK_LEDGER_AWAY, link->error);
+	facts = keep(link, postgres_value(reply->rows[0], 0, 0));
+	if (span_is(json_member(facts, "more"), "true"))
+		return link_end(link, LINK_FULL, NULL);
+	link_user_hydrate(link, link->deciding, facts);
+	return decide_start(link);
+}
+
+static STEP decide_read(struct link *link, struct span ranges)
+{
+	struct link_user *user = link->deciding;
+	const char *params[] = {user->user, arena_strdup(&link->job->arena, ranges), link_window(link),
+				link_claim_unowned(link), "200"};
+
+	user->ranges = span_of(params[1]);
+	if (++user->rounds > HYDRATE_ROUNDS_MAX)
+		return link_end(link, LINK_FULL, NULL);
+	return read_facts(link, STATEMENT_USER_FACTS, 5, params, decide_on_facts);
+}
+
+static enum step decide_on_reply(void *ctx, const struct redis_reply *reply)
+{
+	struct link *link = ctx;
+	struct link_user *user = link->deciding;
+
+	if (!redis_answered(link, reply))
+		return link_end(link, LINK_REDIS_AWAY, link->error);
+	if (span_is(reply->v[0], "FULL"))
+		return link_end(link, LINK_FULL, NULL);
+	if (span_is(reply->v[0], "HYDRATE"))
+		return decide_read(link, reply->v[1]);
+	user->pending = false;
+	user->hydrate = SPAN_ABSENT;
+	user->revision = keep(link, reply->v[1]);
+	user->decision = keep(link, reply->v[2]);
+	if (link->view_sid.p)
+		link->view = keep(link, reply->v[3]);
+	return decide_next(link, link->decided);
+}
+
+static STEP decisions_done(struct link *link)
+{
+	return link_end(link, LINK_DECIDED, NULL);
+}
+
+static STEP visits_done(struct link *link)
+{
+	return decide_next(link, decisions_done);
+}
+
+/* ── the other ways in ──────────────────────────────────────────────────────────────── */
+
+STEP link_conversation(struct link *link, struct span cid, struct span facts)
+{
+	struct arena *arena = &link->job->arena;
+	struct span named = json_decode_string(arena, json_member(json_member(facts, "content"), "named_session"));
+
+	link_visit_content(link, cid, facts);
+	if (!named.p)
+		return link_visit_next(link, visits_done);
+	link->sid = named;
+	link->named_by = cid;
+	return session_start(link);
+}
+
+STEP link_session(struct link *link, const char *user, struct span sid, struct span fact)
+{
+	link->view_sid = sid;
+	link_user_add_session(link, user, fact);
+	return decide_next(link, decisions_done);
+}
+
+STEP link_again(struct link *link, int64_t floor)
+{
+	link->floor = floor;
+	for (struct link_user *user = link->users; user; user = user->next) {
+		user->pending = true;
+		user->rounds = 0;
+	}
+	return decide_next(link, decisions_done);
+}

@@ -1,0 +1,79 @@
+/* Linking: runs the scripts in Redis that decide, across partitions, in their order.
+ *
+ *   save     check the claim ─▶ session index ─▶ conversation index of each conversation in play
+ *            ─▶ decide, for each user in play
+ *   webhook  session index of the named session ─▶ conversation index ─▶ decide
+ *
+ * A script that misses facts says so (HYDRATE); they are read from the ledger and the
+ * script is called again. Each call is idempotent: whoever repeats a link from its
+ * beginning ends where the first would have. */
+#ifndef DEBRIEF_BROKER_LINK_H
+#define DEBRIEF_BROKER_LINK_H
+
+#include "broker/worker.h"
+
+enum link_result {
+	LINK_DECIDED,
+	LINK_SESSION_TAKEN,      /* another user owns the sid */
+	LINK_CONVERSATION_TAKEN, /* the claimed conversation is another user's */
+	LINK_FULL,               /* more than a bucket or an index entry holds */
+	LINK_REDIS_AWAY,
+	LINK_LEDGER_AWAY         /* facts were missing and couldn't be read */
+};
+
+/* One user whose links are decided, and the decision. */
+struct link_user {
+	const char *user;
+	struct text sessions, conversations, removed; /* JSON members for the script, comma-separated */
+	struct span ranges;      /* what the script asked for last */
+	struct span hydrate;     /* and what the ledger had of it */
+	unsigned rounds;
+	bool pending;
+	struct span revision;    /* decided: digits */
+	struct span decision;    /* decided: JSON for the ledger */
+	struct link_user *next;
+};
+
+struct link {
+	/* set by link_init() */
+	struct worker *worker;
+	struct job *job;
+	enum step (*done)(void *ctx);
+	void *ctx;
+	/* what came of it; spans live in the job's arena */
+	enum link_result result;
+	const char *error;       /* for the log, when a store was away */
+	struct link_user *users; /* in the order in which their decisions must be applied */
+	struct span session;     /* save: the merged session fact */
+	struct span owner;       /* conversation: whose it is; empty: nobody's yet */
+	struct span view;        /* touch: the session's poll view */
+	/* between steps */
+	const char *user;        /* of a save */
+	struct span sid, save;
+	struct span named_by;    /* the conversation that names `sid` */
+	struct span view_sid;
+	struct span hydrate;     /* for the session index */
+	struct link_visit *visits; /* the first is under way */
+	enum step (*visited)(struct link *link);
+	struct link_user *deciding;
+	enum step (*decided)(struct link *link);
+	int64_t floor;
+};
+
+/* `done` is the step that runs with `ctx` when the link is complete, one way or another. */
+void link_init(struct link *link, struct worker *worker, struct job *job, enum step (*done)(void *ctx), void *ctx);
+
+/* A save. `save` is the request for lua/session_index.lua: {"user", "agent"?, …}; `claim`
+ * the submitted conversation id, or absent. */
+STEP link_save(struct link *link, const char *user, struct span sid, struct span save, struct span claim);
+
+/* A conversation that the ledger has. `facts` is the row of sql/conversation_facts.sql. */
+STEP link_conversation(struct link *link, struct span cid, struct span facts);
+
+/* Decides around a session that the ledger has, and gives its view. `fact` is from there. */
+STEP link_session(struct link *link, const char *user, struct span sid, struct span fact);
+
+/* Decides again for all users, above the revision that the ledger is at. */
+STEP link_again(struct link *link, int64_t floor);
+
+#endif

@@ -1,0 +1,204 @@
+#include "broker/link_parts.h"
+
+#include "base/json.h"
+
+static int64_t window_ms(const struct link *link)
+{
+	return link->worker->config->match_window_secs * 1000;
+}
+
+const char *link_window(const struct link *link)
+{
+	return arena_printf(&link->job->arena, "%lld", (long long)window_ms(link));
+}
+
+const char *link_claim_unowned(const struct link *link)
+{
+	return link->worker->config->claim_unowned ? "true" : "false";
+}
+
+/* ── visits ─────────────────────────────────────────────────────────────────────────── */
+
+static struct link_visit *visit_of(struct link *link, struct span cid)
+{
+	struct link_visit **at = &link->visits;
+
+	for (; *at; at = &(*at)->next)
+		if (span_eq((*at)->cid, cid))
+			return *at;
+	*at = ARENA_NEW(&link->job->arena, struct link_visit);
+	(*at)->cid = cid;
+	text_init(&(*at)->asks, &link->job->arena, 256);
+	return *at;
+}
+
+void link_visit_check(struct link *link, struct span cid, const char *user)
+{
+	struct link_visit *visit = visit_of(link, cid);
+
+	visit->check = true;
+	text_addf(&visit->asks, ",\"check\":\"%s\"", user);
+}
+
+void link_visit_claim(struct link *link, struct span cid, struct span session_fact)
+{
+	text_addf(&visit_of(link, cid)->asks, ",\"claim\":%.*s", SPAN_ARG(session_fact));
+}
+
+void link_visit_unclaim(struct link *link, struct span cid, struct span sid)
+{
+	struct link_visit *visit = visit_of(link, cid);
+
+	text_add(&visit->asks, SPAN(",\"unclaim\":"));
+	text_add_json(&visit->asks, sid);
+}
+
+void link_visit_named(struct link *link, struct span cid, struct span sid, const char *owner)
+{
+	struct link_visit *visit = visit_of(link, cid);
+
+	text_add(&visit->asks, SPAN(",\"named\":{\"sid\":"));
+	text_add_json(&visit->asks, sid);
+	text_addf(&visit->asks, ",\"user\":\"%s\"}", owner);
+}
+
+void link_visit_name_owner(struct link *link, struct span sid, struct span owner)
+{
+	link_visit_named(link, link->visits->cid, sid, arena_strdup(&link->job->arena, owner));
+}
+
+void link_visit_content(struct link *link, struct span cid, struct span facts)
+{
+	struct link_visit *visit = visit_of(link, cid);
+
+	visit->hydrate = facts;
+	text_add(&visit->asks, SPAN(",\"content\":"));
+	text_add(&visit->asks, json_member(facts, "content"));
+}
+
+/* ── users ──────────────────────────────────────────────────────────────────────────── */
+
+static struct link_user *user_of(struct link *link, const char *name)
+{
+	struct link_user **at = &link->users;
+
+	for (; *at; at = &(*at)->next) {
+		if (strcmp((*at)->user, name) == 0) {
+			(*at)->pending = true;
+			return *at;
+		}
+	}
+	*at = ARENA_NEW(&link->job->arena, struct link_user);
+	(*at)->user = name;
+	(*at)->pending = true;
+	text_init(&(*at)->sessions, &link->job->arena, 256);
+	text_init(&(*at)->conversations, &link->job->arena, 256);
+	text_init(&(*at)->removed, &link->job->arena, 16);
+	return *at;
+}
+
+static void add_item(struct text *list, struct span item)
+{
+	if (list->n > 0)
+		text_addc(list, ',');
+	text_add(list, item);
+}
+
+void link_user_add_session(struct link *link, const char *user, struct span fact)
+{
+	add_item(&user_of(link, user)->sessions, fact);
+}
+
+void link_user_add_conversation(struct link *link, const char *user, struct span fact, struct span epoch,
+				struct span sessions)
+{
+	struct link_user *to = user_of(link, user);
+	struct json_iter iter = json_iter(sessions);
+	struct span name, session;
+
+	/* the fact is an object with members: the epoch goes before them */
+	add_item(&to->conversations, SPAN("{\"epoch\":"));
+	text_add(&to->conversations, epoch);
+	text_addc(&to->conversations, ',');
+	text_add(&to->conversations, (struct span){fact.p + 1, fact.n - 1});
+	while (json_next(&iter, &name, &session))
+		add_item(&to->sessions, session);
+}
+
+void link_user_remove(struct link *link, const char *user, struct span cid, struct span epoch)
+{
+	struct link_user *from = user_of(link, user);
+
+	add_item(&from->removed, SPAN("{\"cid\":"));
+	text_add_json(&from->removed, cid);
+	text_addf(&from->removed, ",\"epoch\":%.*s}", SPAN_ARG(epoch));
+}
+
+void link_user_hydrate(struct link *link, struct link_user *user, struct span facts)
+{
+	struct text hydrate;
+
+	text_init(&hydrate, &link->job->arena, facts.n + user->ranges.n + 16);
+	text_addf(&hydrate, "{\"covered\":%.*s,", SPAN_ARG(user->ranges));
+	text_add(&hydrate, (struct span){facts.p + 1, facts.n - 1});
+	user->hydrate = text_span(&hydrate);
+}
+
+/* ── requests ───────────────────────────────────────────────────────────────────────── */
+
+struct span link_session_request(struct link *link)
+{
+	struct text request;
+
+	text_init(&request, &link->job->arena, 512);
+	text_add(&request, SPAN("{\"sid\":"));
+	text_add_json(&request, link->sid);
+	if (link->save.p)
+		text_addf(&request, ",\"save\":%.*s", SPAN_ARG(link->save));
+	if (link->named_by.p) {
+		text_add(&request, SPAN(",\"named_by\":"));
+		text_add_json(&request, link->named_by);
+	}
+	if (link->hydrate.p)
+		text_addf(&request, ",\"hydrate\":%.*s", SPAN_ARG(link->hydrate));
+	text_addc(&request, '}');
+	return text_span(&request);
+}
+
+struct span link_visit_request(struct link *link)
+{
+	const struct link_visit *visit = link->visits;
+	struct text request;
+
+	text_init(&request, &link->job->arena, 512);
+	text_add(&request, SPAN("{\"cid\":"));
+	text_add_json(&request, visit->cid);
+	text_addf(&request, ",\"window\":%lld,\"claim_unowned\":%s", (long long)window_ms(link),
+		  link_claim_unowned(link));
+	text_add(&request, text_span(&visit->asks));
+	if (visit->former)
+		text_addf(&request, ",\"settle\":\"%s\"", visit->former);
+	if (visit->hydrate.p)
+		text_addf(&request, ",\"hydrate\":%.*s", SPAN_ARG(visit->hydrate));
+	text_addc(&request, '}');
+	return text_span(&request);
+}
+
+struct span link_decide_request(struct link *link, const struct link_user *user)
+{
+	struct text request;
+
+	text_init(&request, &link->job->arena, 1024);
+	text_addf(&request, "{\"window\":%lld,\"floor\":%lld", (long long)window_ms(link), (long long)link->floor);
+	text_addf(&request, ",\"sessions\":[%.*s]", SPAN_ARG(text_span(&user->sessions)));
+	text_addf(&request, ",\"conversations\":[%.*s]", SPAN_ARG(text_span(&user->conversations)));
+	text_addf(&request, ",\"removed\":[%.*s]", SPAN_ARG(text_span(&user->removed)));
+	if (link->view_sid.p) {
+		text_add(&request, SPAN(",\"view\":"));
+		text_add_json(&request, link->view_sid);
+	}
+	if (user->hydrate.p)
+		text_addf(&request, ",\"hydrate\":%.*s", SPAN_ARG(user->hydrate));
+	text_addc(&request, '}');
+	return text_span(&request);
+}

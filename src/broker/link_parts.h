@@ -1,0 +1,43 @@
+/* The parts of a link: conversations to visit, users to decide for, and the JSON that
+ * the scripts of lua/ take. Private to link*.c. */
+#ifndef DEBRIEF_BROKER_LINK_PARTS_H
+#define DEBRIEF_BROKER_LINK_PARTS_H
+
+#include "broker/link.h"
+
+/* One call of lua/conversation_index.lua. */
+struct link_visit {
+	struct span cid;
+	struct text asks;       /* its members of the request, each with a comma before it */
+	bool check;             /* only asks whether a claim would be refused */
+	const char *former;     /* the holder whose bucket the conversation has left */
+	struct span hydrate;
+	struct link_visit *next;
+};
+
+/* Conversations to visit, in this order; several asks of one conversation are one visit. */
+void link_visit_check(struct link *link, struct span cid, const char *user);
+void link_visit_claim(struct link *link, struct span cid, struct span session_fact);
+void link_visit_unclaim(struct link *link, struct span cid, struct span sid);
+void link_visit_named(struct link *link, struct span cid, struct span sid, const char *owner);
+void link_visit_content(struct link *link, struct span cid, struct span facts);
+/* The first visit's conversation may name `sid`, which is `owner`'s. */
+void link_visit_name_owner(struct link *link, struct span sid, struct span owner);
+
+void link_user_add_session(struct link *link, const char *user, struct span fact);
+void link_user_add_conversation(struct link *link, const char *user, struct span fact, struct span epoch,
+				struct span sessions);
+void link_user_remove(struct link *link, const char *user, struct span cid, struct span epoch);
+void link_user_hydrate(struct link *link, struct link_user *user, struct span facts);
+
+struct span link_session_request(struct link *link);
+struct span link_visit_request(struct link *link);
+struct span link_decide_request(struct link *link, const struct link_user *user);
+
+/* As parameters of statements. */
+const char *link_window(const struct link *link);
+const char *link_claim_unowned(const struct link *link);
+
+STEP link_visit_next(struct link *link, enum step (*visited)(struct link *link));
+
+#endif

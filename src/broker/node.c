@@ -1,0 +1,201 @@
+#include "broker/node.h"
+
+#include <event2/event.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "broker/health.h"
+#include "broker/routes.h"
+#include "broker/worker.h"
+
+enum { SIGNALS = 3, NAME_MAX_LEN = 128 };
+
+struct node {
+	struct event_base *base;
+	struct worker **workers;
+	size_t worker_count;
+	struct admin admin;
+	struct http_server *admin_http;
+	struct event *on_signal[SIGNALS];
+	/* requests hold on to the configuration they began with: old ones stay until the end */
+	struct config **configs;
+	size_t config_count;
+	node_reload_cb *reload;
+	void *reload_arg;
+};
+
+static const struct config *node_config(const struct node *node)
+{
+	return node->configs[node->config_count - 1];
+}
+
+static void node_add_config(struct node *node, struct config *config)
+{
+	node->configs = xrealloc(node->configs, (node->config_count + 1) * sizeof(*node->configs));
+	node->configs[node->config_count++] = config;
+}
+
+static void node_on_stop(evutil_socket_t signal_number, short what, void *arg)
+{
+	struct node *node = arg;
+
+	(void)what;
+	if (node->admin.draining) /* asked twice: at once */
+		_exit(1);
+	log_event(LOG_INFO, "stopping", "signal=%d", (int)signal_number);
+	node->admin.draining = true;
+	for (size_t i = 0; i < node->worker_count; i++)
+		worker_drain(node->workers[i]);
+	event_base_loopexit(node->base, NULL);
+}
+
+static void node_on_reload(evutil_socket_t signal_number, short what, void *arg)
+{
+	struct node *node = arg;
+	struct config *config = node->reload(node->reload_arg);
+	struct auth_keys *keys;
+	char error[256];
+
+	(void)signal_number;
+	(void)what;
+	if (!config)
+		return;
+	keys = worker_load_keys(config, error, sizeof(error));
+	if (!keys) {
+		log_event(LOG_ERROR, "reload_failed", "reason=%s", LOG_TEXT(span_of(error)));
+		config_deinit(config);
+		free(config);
+		return;
+	}
+	auth_keys_free(keys);
+	node_add_config(node, config);
+	log_set_level((enum log_level)config->log_level);
+	for (size_t i = 0; i < node->worker_count; i++)
+		worker_reload(node->workers[i], config);
+	log_event(LOG_INFO, "reloaded", NULL);
+}
+
+static bool node_watch_signals(struct node *node)
+{
+	static const int numbers[SIGNALS] = {SIGTERM, SIGINT, SIGHUP};
+
+	signal(SIGPIPE, SIG_IGN);
+	for (size_t i = 0; i < SIGNALS; i++) {
+		event_callback_fn on_signal = numbers[i] == SIGHUP ? node_on_reload : node_on_stop;
+
+		node->on_signal[i] = evsignal_new(node->base, numbers[i], on_signal, node);
+		if (!node->on_signal[i] || event_add(node->on_signal[i], NULL) != 0)
+			return false;
+	}
+	return true;
+}
+
+static bool node_fail(const char *what, const char *address, const char *error)
+{
+	log_event(LOG_ERROR, "start_failed", "what=%s address=%s reason=%s", what, address, LOG_TEXT(span_of(error)));
+	return false;
+}
+
+static bool node_open_workers(struct node *node)
+{
+	const struct config *config = node_config(node);
+	char name[NAME_MAX_LEN];
+	const char *error = NULL;
+	int first = -1;
+
+	if (!http_address_is_free(config->listen, &error))
+		return node_fail("listen", config->listen, error);
+	node->workers = xcalloc((size_t)config->workers, sizeof(struct worker *));
+	snprintf(name, sizeof(name), "%s", config->listen);
+	for (int i = 0; i < config->workers; i++) {
+		int fd = http_listen(name, true, &error);
+
+		if (fd < 0)
+			return node_fail("listen", name, error);
+		if (first < 0) /* port 0 was any: the others join the one it became */
+			http_listen_name(first = fd, name, sizeof(name));
+		node->workers[i] = worker_new(i, config, fd, &error);
+		if (!node->workers[i])
+			return node_fail("worker", name, error);
+		node->worker_count++;
+	}
+	log_event(LOG_INFO, "listening", "address=%s workers=%zu", name, node->worker_count);
+	return true;
+}
+
+static bool node_open_admin(struct node *node)
+{
+	const struct config *config = node_config(node);
+	struct http_server_options options = {
+		.body_max = 1024,
+		.request_timeout_ms = config->request_timeout_ms,
+		.app = &node->admin,
+	};
+	char name[NAME_MAX_LEN];
+	const char *error = NULL;
+	int fd = http_listen(config->admin_listen, false, &error);
+
+	if (fd < 0)
+		return node_fail("admin_listen", config->admin_listen, error);
+	http_listen_name(fd, name, sizeof(name));
+	node->admin.workers = node->workers;
+	node->admin.worker_count = node->worker_count;
+	options.routes = routes_admin(&options.route_count);
+	node->admin_http = http_server_new(node->base, fd, &options);
+	if (!node->admin_http)
+		return node_fail("admin_listen", name, "out of resources");
+	log_event(LOG_INFO, "listening_admin", "address=%s", name);
+	return true;
+}
+
+static bool node_start(struct node *node)
+{
+	node->base = event_base_new();
+	if (!node->base || !node_open_workers(node) || !node_open_admin(node) || !node_watch_signals(node))
+		return false;
+	for (size_t i = 0; i < node->worker_count; i++)
+		if (!worker_start(node->workers[i]))
+			return node_fail("thread", "-", "pthread_create failed");
+	return true;
+}
+
+static void node_free(struct node *node)
+{
+	for (size_t i = 0; i < SIGNALS; i++)
+		if (node->on_signal[i])
+			event_free(node->on_signal[i]);
+	if (node->admin_http)
+		http_server_free(node->admin_http);
+	for (size_t i = 0; i < node->worker_count; i++)
+		worker_free(node->workers[i]);
+	free(node->workers);
+	if (node->base)
+		event_base_free(node->base);
+	for (size_t i = 0; i < node->config_count; i++) {
+		config_deinit(node->configs[i]);
+		free(node->configs[i]);
+	}
+	free(node->configs);
+}
+
+int node_run(struct config *config, node_reload_cb *reload, void *arg)
+{
+	struct node node = {.reload = reload, .reload_arg = arg};
+	bool started;
+
+	node_add_config(&node, config);
+	log_set_level((enum log_level)config->log_level);
+	started = node_start(&node);
+	if (started)
+		event_base_dispatch(node.base);
+	else
+		for (size_t i = 0; i < node.worker_count; i++)
+			worker_drain(node.workers[i]);
+	for (size_t i = 0; i < node.worker_count; i++)
+		worker_join(node.workers[i]);
+	node_free(&node);
+	if (started)
+		log_event(LOG_INFO, "stopped", NULL);
+	return started ? 0 : 1;
+}

@@ -1,0 +1,30 @@
+#include "broker/partition.h"
+
+unsigned partition_of(struct span id, int64_t partitions)
+{
+	uint64_t hash = 0xcbf29ce484222325u;
+
+	for (size_t i = 0; i < id.n; i++)
+		hash = (hash ^ (unsigned char)id.p[i]) * 0x100000001b3u;
+	return (unsigned)(hash % (uint64_t)partitions);
+}
+
+static struct span key_of(struct arena *arena, int64_t partitions, const char *kind, struct span id)
+{
+	return span_of(arena_printf(arena, "debrief:{p%u}:%s:%.*s", partition_of(id, partitions), kind, SPAN_ARG(id)));
+}
+
+struct span key_of_user(struct arena *arena, int64_t partitions, const char *user)
+{
+	return key_of(arena, partitions, "user", span_of(user));
+}
+
+struct span key_of_session(struct arena *arena, int64_t partitions, struct span sid)
+{
+	return key_of(arena, partitions, "sid", sid);
+}
+
+struct span key_of_conversation(struct arena *arena, int64_t partitions, struct span cid)
+{
+	return key_of(arena, partitions, "conv", cid);
+}

@@ -1,0 +1,16 @@
+/* Partitions: which slice of Redis a thing is in, and the names of its keys.
+ *
+ * An id belongs to partition FNV-1a-64(id) mod `partitions`. The hash tag {pN} keeps a
+ * partition's keys on one node of a Redis Cluster. */
+#ifndef DEBRIEF_BROKER_PARTITION_H
+#define DEBRIEF_BROKER_PARTITION_H
+
+#include "base/arena.h"
+
+unsigned partition_of(struct span id, int64_t partitions);
+
+struct span key_of_user(struct arena *arena, int64_t partitions, const char *user);
+struct span key_of_session(struct arena *arena, int64_t partitions, struct span sid);
+struct span key_of_conversation(struct arena *arena, int64_t partitions, struct span cid);
+
+#endif

@@ -1,0 +1,36 @@
+#include "broker/request_log.h"
+
+#include "base/clock.h"
+#include "broker/handlers.h"
+#include "broker/worker.h"
+
+/* Polls and probes come by the thousand and say nothing while they go well. */
+static bool is_sampled(const struct request *req)
+{
+	return req->status < 400 && req->route && (strstr(req->route, "/by-session/") || strstr(req->route, "yz"));
+}
+
+static void add(struct text *line, const char *key, const char *value)
+{
+	if (value)
+		text_addf(line, " %s=%s", key, LOG_TEXT(span_of(value)));
+}
+
+void request_log(struct request *req)
+{
+	struct worker *worker = worker_of(req);
+	struct text line;
+
+	metrics_count(&worker->metrics, METRIC_REQUESTS);
+	if (is_sampled(req) && worker->polls_logged++ % (uint64_t)worker->config->log_sample != 0)
+		return;
+	text_init(&line, &req->job.arena, 512);
+	text_addf(&line, "status=%d duration_ms=%lld", req->status, (long long)(clock_monotonic_ms() - req->started_ms));
+	add(&line, "route", req->route);
+	add(&line, "request_id", req->request_id);
+	add(&line, "user", req->user);
+	add(&line, "session", req->session);
+	add(&line, "conversation", req->conversation);
+	add(&line, "note", req->note);
+	log_event(req->status >= 500 ? LOG_WARN : LOG_INFO, "request", "%.*s", SPAN_ARG(text_span(&line)));
+}

@@ -1,0 +1,10 @@
+/* The interface: which handler answers what. */
+#ifndef DEBRIEF_BROKER_ROUTES_H
+#define DEBRIEF_BROKER_ROUTES_H
+
+#include "http/server.h"
+
+const struct http_route *routes_public(size_t *count);
+const struct http_route *routes_admin(size_t *count);
+
+#endif

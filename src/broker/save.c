@@ -1,0 +1,142 @@
+/* POST /api/save-interview: a browser says that its interview began or ended.
+ *
+ *   start → link (Redis: fact, decision, views) → ledger (fact and decision) → 200
+ *   another user's sid or conversation → 409; too many facts at once → 429; a store away → 503 */
+#include "broker/body.h"
+#include "broker/caller.h"
+#include "broker/handlers.h"
+#include "broker/ledger.h"
+#include "provider/provider.h"
+
+enum { CONVERSATION_ID_MAX = 256, AGENT_ID_MAX = 256 };
+static const int64_t ENDED_AGO_MAX_MS = 7 * 86400 * INT64_C(1000);
+
+struct save {
+	struct request *req;
+	struct caller caller;
+	/* save_start */
+	struct span sid;
+	struct span conversation_id; /* claimed, or absent */
+	struct span ended_by;        /* absent: the start is registered */
+	struct span agent_id;
+	int64_t ended_ago_ms;
+	/* save_on_linked */
+	struct link link;
+	struct ledger_write ledger;
+};
+
+/* Ids are opaque, but they stand in keys, logs and terminals. */
+static bool is_plain(struct span id, size_t max)
+{
+	for (size_t i = 0; i < id.n; i++)
+		if ((unsigned char)id.p[i] < 0x20 || id.p[i] == 0x7f)
+			return false;
+	return id.n > 0 && id.n <= max;
+}
+
+static void save_read(struct save *save, struct body *body)
+{
+	save->sid = body_string(body, "client_session_id", true);
+	if (save->sid.p && !session_id_valid(save->sid))
+		body_refuse(body, "client_session_id",
+			    "client_session_id must be 1 to 128 characters of A-Z a-z 0-9 . _ : - "
+			    "and not begin with \"fallback:\"");
+	save->conversation_id = body_string(body, "conversation_id", false);
+	if (save->conversation_id.p && !is_plain(save->conversation_id, CONVERSATION_ID_MAX))
+		body_refuse(body, "conversation_id",
+			    "conversation_id must be 1 to 256 bytes without control characters");
+	save->ended_by = body_string(body, "ended_by", false);
+	if (save->ended_by.p && !span_is(save->ended_by, "user") && !span_is(save->ended_by, "disconnect"))
+		body_refuse(body, "ended_by", "ended_by must be \"user\" or \"disconnect\"");
+	save->agent_id = body_string(body, "agent_id", false);
+	if (save->agent_id.p && !is_plain(save->agent_id, AGENT_ID_MAX))
+		body_refuse(body, "agent_id", "agent_id must be 1 to 256 bytes without control characters");
+	save->ended_ago_ms = body_int64(body, "ended_ago_ms", 0, 0, ENDED_AGO_MAX_MS);
+}
+
+/* The request for lua/session_index.lua, which stamps it. */
+static struct span save_request(struct save *save)
+{
+	struct text text;
+
+	text_init(&text, &save->req->job.arena, 256);
+	text_addf(&text, "{\"user\":\"%s\"", save->caller.user.text);
+	if (save->agent_id.p) {
+		text_add(&text, SPAN(",\"agent\":"));
+		text_add_json(&text, save->agent_id);
+	}
+	if (save->conversation_id.p) {
+		text_add(&text, SPAN(",\"claim\":"));
+		text_add_json(&text, save->conversation_id);
+	}
+	if (save->ended_by.p)
+		text_addf(&text, ",\"ended_by\":\"%.*s\",\"ended_ago\":%lld", SPAN_ARG(save->ended_by),
+			  (long long)save->ended_ago_ms);
+	text_addc(&text, '}');
+	return text_span(&text);
+}
+
+static enum step save_on_linked(void *ctx);
+static enum step save_on_kept(void *ctx);
+
+enum step save_start(struct request *req)
+{
+	struct save *save = ARENA_NEW(&req->job.arena, struct save);
+	struct body body;
+
+	save->req = req;
+	if (!caller_of(req, CALLER_USER, &save->caller))
+		return reply_unauthorized(req);
+	body_open(&body, req);
+	save_read(save, &body);
+	body_close(&body);
+	if (body.problem)
+		return reply_body_problem(&body);
+	req->session = arena_strdup(&req->job.arena, save->sid);
+	if (save->conversation_id.p)
+		req->conversation = arena_strdup(&req->job.arena, save->conversation_id);
+
+	link_init(&save->link, worker_of(req), &req->job, save_on_linked, save);
+	return link_save(&save->link, save->caller.user.text, save->sid, save_request(save), save->conversation_id);
+}
+
+static enum step save_on_linked(void *ctx)
+{
+	struct save *save = ctx;
+	struct request *req = save->req;
+
+	switch (save->link.result) {
+	case LINK_DECIDED:
+		ledger_init(&save->ledger, worker_of(req), &req->job, save_on_kept, save);
+		return ledger_keep_session(&save->ledger, &save->link);
+	case LINK_SESSION_TAKEN:
+		return reply_problem(req, 409, "client_session_id", "this session belongs to another user");
+	case LINK_CONVERSATION_TAKEN:
+		return reply_problem(req, 409, "conversation_id", "this conversation belongs to another user");
+	case LINK_FULL:
+		reply_header(req, "Retry-After", "60");
+		return reply_problem(req, 429, NULL, "too many sessions within one match window");
+	case LINK_REDIS_AWAY:
+		return reply_unavailable(req, "the session store", save->link.error);
+	case LINK_LEDGER_AWAY:
+		break;
+	}
+	return reply_unavailable(req, "the ledger", save->link.error);
+}
+
+static enum step save_on_kept(void *ctx)
+{
+	struct save *save = ctx;
+	struct request *req = save->req;
+
+	switch (save->ledger.result) {
+	case LEDGER_KEPT:
+	case LEDGER_REJECTED: /* kept all the same, and an operator can replay it */
+		return reply_json(req, 200, SPAN("{\"success\":true}"));
+	case LEDGER_TAKEN:
+		return reply_problem(req, 409, "client_session_id", "this session belongs to another user");
+	case LEDGER_AWAY:
+		break;
+	}
+	return reply_unavailable(req, "the ledger", save->ledger.error);
+}

@@ -1,0 +1,126 @@
+/* POST /webhooks/elevenlabs: the provider tells of a conversation.
+ *
+ *   start (verify, parse) → ledger (content and fact, undecided) → link (Redis: decide, views)
+ *         → ledger (decision) → 200
+ *   bad signature → 401; no JSON, type or conversation id → 400; not ours → 200; a store away → 503
+ *
+ * Once the content is in the ledger nothing is lost: whoever repeats the rest ends where
+ * this would have. */
+#include "base/clock.h"
+#include "broker/caller.h"
+#include "broker/delay.h"
+#include "broker/handlers.h"
+#include "broker/ledger.h"
+#include "provider/elevenlabs.h"
+
+struct webhook {
+	struct request *req;
+	/* webhook_start */
+	struct conversation conversation;
+	/* webhook_keep */
+	struct ledger_write ledger;
+	/* webhook_on_kept */
+	struct link link;
+	struct span hash; /* of the content that counts, which may be another webhook's */
+};
+
+static STEP webhook_received(struct request *req, enum metric_counter counter)
+{
+	metrics_count(&worker_of(req)->metrics, counter);
+	return reply_json(req, 200, SPAN("{\"received\":true}"));
+}
+
+static STEP webhook_unavailable(struct request *req, const char *store, const char *why)
+{
+	metrics_count(&worker_of(req)->metrics, METRIC_WEBHOOK_UNAVAILABLE);
+	return reply_unavailable(req, store, why);
+}
+
+static enum step webhook_keep(void *ctx);
+static enum step webhook_on_kept(void *ctx);
+static enum step webhook_on_linked(void *ctx);
+static enum step webhook_on_decided(void *ctx);
+
+enum step webhook_start(struct request *req)
+{
+	struct worker *worker = worker_of(req);
+	const struct config *config = worker->config;
+	struct webhook *webhook = ARENA_NEW(&req->job.arena, struct webhook);
+	enum signature_result signature;
+	const char *reason;
+
+	webhook->req = req;
+	signature = elevenlabs_verify(&config->elevenlabs_webhook_secret, request_header(req, "ElevenLabs-Signature"),
+				      req->body, clock_wall_ms() / 1000, config->signature_tolerance_secs);
+	if (signature != SIGNATURE_OK) {
+		metrics_count(&worker->metrics, METRIC_WEBHOOK_BAD_SIGNATURE);
+		return reply_problem(req, 401, "ElevenLabs-Signature", "%s", signature_result_text(signature));
+	}
+	switch (elevenlabs_parse(&req->job.arena, req->body, &config->elevenlabs_agents, &webhook->conversation,
+				 &reason)) {
+	case WEBHOOK_MALFORMED:
+		metrics_count(&worker->metrics, METRIC_WEBHOOK_MALFORMED);
+		return reply_problem(req, 400, reason, "%s is missing or malformed", reason);
+	case WEBHOOK_IGNORED:
+		req->note = reason;
+		return webhook_received(req, METRIC_WEBHOOK_IGNORED);
+	case WEBHOOK_CONVERSATION:
+		break;
+	}
+	req->conversation = arena_strdup(&req->job.arena, webhook->conversation.id);
+	if (config->simulate_webhook_delay_ms > 0) {
+		req->job.deadline_ms += config->simulate_webhook_delay_ms;
+		return delay_step(worker->base, &req->job, config->simulate_webhook_delay_ms, webhook_keep, webhook);
+	}
+	return webhook_keep(webhook);
+}
+
+static enum step webhook_keep(void *ctx)
+{
+	struct webhook *webhook = ctx;
+	struct request *req = webhook->req;
+
+	ledger_init(&webhook->ledger, worker_of(req), &req->job, webhook_on_kept, webhook);
+	return ledger_keep_conversation(&webhook->ledger, &webhook->conversation, req->body);
+}
+
+static enum step webhook_on_kept(void *ctx)
+{
+	struct webhook *webhook = ctx;
+	struct request *req = webhook->req;
+	struct arena *arena = &req->job.arena;
+
+	if (webhook->ledger.result == LEDGER_REJECTED)
+		return webhook_received(req, METRIC_WEBHOOK_ACCEPTED);
+	if (webhook->ledger.result != LEDGER_KEPT)
+		return webhook_unavailable(req, "the ledger", webhook->ledger.error);
+	webhook->hash = json_decode_string(arena, json_member(json_member(webhook->ledger.facts, "content"), "hash"));
+	link_init(&webhook->link, worker_of(req), &req->job, webhook_on_linked, webhook);
+	return link_conversation(&webhook->link, webhook->conversation.id, webhook->ledger.facts);
+}
+
+static enum step webhook_on_linked(void *ctx)
+{
+	struct webhook *webhook = ctx;
+	struct request *req = webhook->req;
+
+	/* more than one window holds: it is kept, and stays undecided */
+	if (webhook->link.result == LINK_FULL) {
+		req->note = "undecided: too many facts within one match window";
+		return webhook_received(req, METRIC_WEBHOOK_ACCEPTED);
+	}
+	if (webhook->link.result != LINK_DECIDED)
+		return webhook_unavailable(req, webhook->link.result == LINK_LEDGER_AWAY ? "the ledger" : "the session store",
+					   webhook->link.error);
+	ledger_init(&webhook->ledger, worker_of(req), &req->job, webhook_on_decided, webhook);
+	return ledger_keep_decisions(&webhook->ledger, &webhook->link, webhook->conversation.id, webhook->hash);
+}
+
+static enum step webhook_on_decided(void *ctx)
+{
+	struct webhook *webhook = ctx;
+
+	if (webhook->ledger.result != LEDGER_KEPT)
+		return webhook_unavailable(webhook->req, "the ledger", webhook->ledger.error);
+	return webhook_received(webhook->req, METRIC_WEBHOOK_ACCEPTED);
+}

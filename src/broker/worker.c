@@ -1,0 +1,303 @@
+#include "broker/worker.h"
+
+#include <errno.h>
+#include <event2/event.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "broker/request_log.h"
+#include "broker/routes.h"
+#include "http/server.h"
+#include "postgres/migrate.h"
+
+enum {
+	REDIS_CALLS_MAX = 16384,
+	LEDGER_QUEUE_BYTES_MAX = 64 << 20,
+	DRAIN_CHECK_MS = 20,
+};
+
+/* What other threads ask of a worker. They set it and write to `wake`. */
+struct worker_control {
+	pthread_t thread;
+	bool started;
+	int wake;                                /* eventfd */
+	struct event *on_wake;
+	struct event *on_drain_check;
+	struct timeval drain_until;
+	_Atomic(const struct config *) reload;   /* taken once */
+	_Atomic bool drain;
+};
+
+struct postgres *worker_ledger_writer(struct worker *worker)
+{
+	return worker->ledger_writers[worker->ledger_writer_next++ % worker->ledger_writer_count];
+}
+
+/* ── states of the stores ───────────────────────────────────────────────────────────── */
+
+static void worker_on_redis(void *arg, bool ready, const char *reason)
+{
+	struct worker *worker = arg;
+
+	worker->redis_up = ready;
+	log_event(ready ? LOG_INFO : LOG_WARN, ready ? "redis_up" : "redis_away", "worker=%d reason=%s", worker->index,
+		  LOG_TEXT(span_of(reason)));
+}
+
+/* The ledger is up when a fact can be both kept and read. */
+static void worker_on_ledger(void *arg, bool ready, const char *reason)
+{
+	struct worker *worker = arg;
+	bool up = postgres_ready(worker->ledger_reader);
+
+	for (size_t i = 0; i < worker->ledger_writer_count; i++)
+		up = up && worker->ledger_writers[i] && postgres_ready(worker->ledger_writers[i]);
+	if (up == worker->ledger_up && ready)
+		return;
+	worker->ledger_up = up;
+	log_event(ready ? LOG_INFO : LOG_WARN, ready ? "ledger_up" : "ledger_away", "worker=%d reason=%s",
+		  worker->index, LOG_TEXT(span_of(reason)));
+}
+
+/* ── orders from other threads ──────────────────────────────────────────────────────── */
+
+struct auth_keys *worker_load_keys(const struct config *config, char *error, size_t error_size)
+{
+	struct auth_options options = {
+		.secret = config->jwt_secret,
+		.public_key_file = config->jwt_public_key_file,
+		.jwks_file = config->jwt_jwks_file,
+		.audience = config->jwt_audience,
+		.issuer = config->jwt_issuer,
+	};
+
+	return auth_keys_load(&options, error, error_size);
+}
+
+static void worker_take_reload(struct worker *worker, const struct config *config)
+{
+	char error[256];
+	struct auth_keys *keys = worker_load_keys(config, error, sizeof(error));
+
+	if (!keys) {
+		log_event(LOG_ERROR, "reload_failed", "worker=%d reason=%s", worker->index, LOG_TEXT(span_of(error)));
+		return;
+	}
+	auth_keys_free(worker->keys);
+	worker->keys = keys;
+	worker->config = config;
+}
+
+static void worker_on_drain_check(evutil_socket_t fd, short what, void *arg)
+{
+	struct worker *worker = arg;
+	struct timeval now;
+
+	(void)fd;
+	(void)what;
+	event_base_gettimeofday_cached(worker->base, &now);
+	if (http_server_pending(worker->http) > 0 && evutil_timercmp(&now, &worker->control->drain_until, <))
+		return;
+	event_base_loopbreak(worker->base);
+}
+
+static void worker_take_drain(struct worker *worker)
+{
+	struct worker_control *control = worker->control;
+	struct timeval every = {.tv_usec = DRAIN_CHECK_MS * 1000};
+
+	if (worker->draining)
+		return;
+	worker->draining = true;
+	http_server_drain(worker->http);
+	event_base_gettimeofday_cached(worker->base, &control->drain_until);
+	control->drain_until.tv_sec += worker->config->drain_timeout_secs;
+	event_add(control->on_drain_check, &every);
+}
+
+static void worker_on_wake(evutil_socket_t fd, short what, void *arg)
+{
+	struct worker *worker = arg;
+	const struct config *config;
+	eventfd_t count;
+
+	(void)what;
+	(void)eventfd_read(fd, &count);
+	config = atomic_exchange(&worker->control->reload, NULL);
+	if (config)
+		worker_take_reload(worker, config);
+	if (worker->control->drain)
+		worker_take_drain(worker);
+}
+
+static void worker_wake(struct worker *worker)
+{
+	(void)eventfd_write(worker->control->wake, 1);
+}
+
+void worker_reload(struct worker *worker, const struct config *config)
+{
+	atomic_store(&worker->control->reload, config);
+	worker_wake(worker);
+}
+
+void worker_drain(struct worker *worker)
+{
+	worker->control->drain = true;
+	worker_wake(worker);
+}
+
+/* ── life ───────────────────────────────────────────────────────────────────────────── */
+
+static struct event_base *worker_base_new(void)
+{
+	struct event_config *options = event_config_new();
+	struct event_base *base;
+
+	if (!options)
+		return NULL;
+	/* no fd here is a dup of another, and nothing crosses threads but the eventfd */
+	event_config_set_flag(options, EVENT_BASE_FLAG_EPOLL_USE_CHANGELIST | EVENT_BASE_FLAG_NOLOCK);
+	base = event_base_new_with_config(options);
+	event_config_free(options);
+	return base;
+}
+
+static bool worker_open_stores(struct worker *worker, const char **error)
+{
+	const struct config *config = worker->config;
+	struct redis_options redis = {
+		.url = config->redis_url,
+		.timeout_ms = config->request_timeout_ms,
+		.calls_max = REDIS_CALLS_MAX,
+		.changed = worker_on_redis,
+		.arg = worker,
+	};
+	struct postgres_options postgres = {
+		.conninfo = config->database_url,
+		.timeout_ms = config->request_timeout_ms,
+		.bytes_max = LEDGER_QUEUE_BYTES_MAX,
+		.schema_version = migrate_newest_version(),
+		.partitions = config->partitions,
+		.changed = worker_on_ledger,
+		.arg = worker,
+	};
+
+	worker->redis = redis_new(worker->base, &redis, error);
+	if (!worker->redis)
+		return false;
+	worker->ledger_reader = postgres_new(worker->base, &postgres);
+	while (worker->ledger_writer_count < (size_t)config->database_connections) {
+		worker->ledger_writers[worker->ledger_writer_count] = postgres_new(worker->base, &postgres);
+		worker->ledger_writer_count++;
+	}
+	return true;
+}
+
+static bool worker_open_control(struct worker *worker)
+{
+	struct worker_control *control = xcalloc(1, sizeof(*control));
+
+	worker->control = control;
+	control->wake = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	if (control->wake < 0)
+		return false;
+	control->on_wake = event_new(worker->base, control->wake, EV_READ | EV_PERSIST, worker_on_wake, worker);
+	control->on_drain_check = event_new(worker->base, -1, EV_PERSIST, worker_on_drain_check, worker);
+	return control->on_wake && control->on_drain_check && event_add(control->on_wake, NULL) == 0;
+}
+
+static bool worker_open_http(struct worker *worker, int listen_fd)
+{
+	struct http_server_options options = {
+		.cors_origins = &worker->config->cors_origins,
+		.body_max = (size_t)worker->config->webhook_body_max,
+		.request_timeout_ms = worker->config->request_timeout_ms,
+		.app = worker,
+		.answered = request_log,
+	};
+
+	options.routes = routes_public(&options.route_count);
+	worker->http = http_server_new(worker->base, listen_fd, &options);
+	return worker->http != NULL;
+}
+
+struct worker *worker_new(int index, const struct config *config, int listen_fd, const char **error)
+{
+	struct worker *worker = xcalloc(1, sizeof(*worker));
+	static _Thread_local char keys_error[256];
+
+	worker->index = index;
+	worker->config = config;
+	*error = keys_error;
+	worker->keys = worker_load_keys(config, keys_error, sizeof(keys_error));
+	if (!worker->keys)
+		goto fail;
+	*error = "out of resources";
+	worker->base = worker_base_new();
+	if (!worker->base || !worker_open_control(worker) || !worker_open_stores(worker, error) ||
+	    !worker_open_http(worker, listen_fd))
+		goto fail;
+	return worker;
+fail:
+	if (!worker->http)
+		close(listen_fd);
+	worker_free(worker);
+	return NULL;
+}
+
+static void *worker_main(void *arg)
+{
+	struct worker *worker = arg;
+
+	event_base_dispatch(worker->base);
+	return NULL;
+}
+
+bool worker_start(struct worker *worker)
+{
+	sigset_t all, before;
+
+	/* signals are the main thread's */
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	worker->control->started = pthread_create(&worker->control->thread, NULL, worker_main, worker) == 0;
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	return worker->control->started;
+}
+
+void worker_join(struct worker *worker)
+{
+	if (worker->control && worker->control->started)
+		pthread_join(worker->control->thread, NULL);
+}
+
+/* Stores first: whoever still waits for one is answered now. */
+void worker_free(struct worker *worker)
+{
+	if (worker->redis)
+		redis_free(worker->redis);
+	worker->redis = NULL;
+	if (worker->ledger_reader)
+		postgres_free(worker->ledger_reader);
+	for (size_t i = 0; i < worker->ledger_writer_count; i++)
+		postgres_free(worker->ledger_writers[i]);
+	if (worker->http)
+		http_server_free(worker->http);
+	if (worker->control) {
+		if (worker->control->on_wake)
+			event_free(worker->control->on_wake);
+		if (worker->control->on_drain_check)
+			event_free(worker->control->on_drain_check);
+		if (worker->control->wake >= 0)
+			close(worker->control->wake);
+		free(worker->control);
+	}
+	if (worker->base)
+		event_base_free(worker->base);
+	auth_keys_free(worker->keys);
+	free(worker);
+}

@@ -1,0 +1,56 @@
+/* A worker: one thread, one event base, and everything that a request may use on it.
+ *
+ * Workers share nothing but the configuration, which is read-only, and counters. */
+#ifndef DEBRIEF_BROKER_WORKER_H
+#define DEBRIEF_BROKER_WORKER_H
+
+#include "auth/bearer.h"
+#include "base/config.h"
+#include "base/metrics.h"
+#include "http/request.h"
+#include "postgres/postgres.h"
+#include "redis/redis.h"
+
+struct event_base;
+struct http_server;
+
+enum { WORKER_LEDGER_WRITERS_MAX = 16 };
+
+struct worker {
+	int index;
+	const struct config *config;  /* of the moment; a reload puts another in its place */
+	struct auth_keys *keys;
+	struct event_base *base;
+	struct http_server *http;
+	struct redis *redis;
+	struct postgres *ledger_reader;
+	struct postgres *ledger_writers[WORKER_LEDGER_WRITERS_MAX];
+	size_t ledger_writer_count;
+	size_t ledger_writer_next;
+	struct metrics metrics;
+	_Atomic bool redis_up;        /* for /readyz of the admin listener, on another thread */
+	_Atomic bool ledger_up;
+	bool draining;
+	uint64_t polls_logged;        /* one poll line in log_sample is written */
+	struct worker_control *control; /* private to worker.c */
+};
+
+/* Takes the listening socket. NULL and *error if something can't be set up. */
+struct worker *worker_new(int index, const struct config *config, int listen_fd, const char **error);
+bool worker_start(struct worker *worker);                        /* starts its thread */
+
+/* The keys that a configuration names; as auth_keys_load(). */
+struct auth_keys *worker_load_keys(const struct config *config, char *error, size_t error_size);
+
+/* From any thread; taken up in the worker's own loop. */
+void worker_reload(struct worker *worker, const struct config *config);
+void worker_drain(struct worker *worker);                        /* stop accepting, finish, return */
+void worker_join(struct worker *worker);
+void worker_free(struct worker *worker);                         /* after worker_join() */
+
+static inline struct worker *worker_of(const struct request *req) { return request_app(req); }
+
+/* The connection for the next write: they take turns. */
+struct postgres *worker_ledger_writer(struct worker *worker);
+
+#endif

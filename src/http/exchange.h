@@ -1,0 +1,83 @@
+/* Private to src/http: what stands between evhttp and a request.
+ *
+ *     evhttp ─▶ on_request ─▶ exchange_start ─▶ http_framing_fault, http_target_fault,
+ *               http_routes_match ─▶ route->start ─▶ … ─▶ reply_…() ─▶ evhttp
+ *
+ * The exchange owns evhttp's request from on_request until evhttp_send_reply().
+ * While a handler is parked evhttp reads nothing from that connection, so it can
+ * neither notice that the peer has gone nor free the request; enabling EV_READ
+ * there would make libevent exit(1) on the first pipelined byte. */
+#ifndef DEBRIEF_HTTP_EXCHANGE_H
+#define DEBRIEF_HTTP_EXCHANGE_H
+
+#include "http/server.h"
+
+enum {
+	HTTP_TARGET_MAX = 2048,
+	HTTP_HEADERS_MAX = 16 * 1024,
+	HTTP_IDLE_SECS = 30, /* of a connection, per read or write */
+	HTTP_REQUEST_ID_MAX = 64,
+	HTTP_SEGMENTS_MAX = 8,
+	HTTP_PARAMS_MAX = 4
+};
+
+struct evhttp;
+struct evhttp_bound_socket;
+struct evhttp_request;
+struct event;
+struct http_routes;
+
+struct http_server {
+	struct evhttp *evhttp;
+	struct evhttp_bound_socket *bound; /* NULL once draining */
+	struct event *resume;              /* accepts again after it had to stop */
+	struct http_routes *routes;
+	struct http_server_options options;
+	size_t unanswered; /* requests started, no reply given to evhttp */
+	size_t unwritten;  /* replies given to evhttp, not yet to the kernel */
+	uint64_t id_seed;  /* request ids: this plus a counter, mixed */
+	uint64_t id_count;
+};
+
+struct http_param {
+	struct span name;
+	struct span value; /* raw from http_routes_match(), decoded in an exchange */
+};
+
+struct http_match {
+	const struct http_route *route; /* NULL: no such path, or not with this method */
+	unsigned methods; /* 1 << enum http_method, for all that the path takes; 0: no such path */
+	struct http_param params[HTTP_PARAMS_MAX];
+	size_t param_count;
+};
+
+struct http_exchange {
+	struct request req; /* first: its job's end frees the exchange */
+	struct http_server *server;
+	struct evhttp_request *evreq; /* NULL once answered */
+	struct span query;            /* raw, of evreq */
+	struct http_match match;
+	const char *origin; /* the configured origin that the request names, or NULL */
+	bool close;         /* the reply must end the connection */
+	char request_id[HTTP_REQUEST_ID_MAX + 1];
+	char peer[46];
+};
+
+/* Compiled once; NULL if a pattern has too many segments or parameters. */
+struct http_routes *http_routes_new(const struct http_route *routes, size_t count);
+void http_routes_free(struct http_routes *routes);
+/* Path without query. HEAD takes GET's route where it has none of its own. */
+void http_routes_match(const struct http_routes *routes, int method, struct span path,
+		       struct http_match *match);
+unsigned http_routes_methods(const struct http_routes *routes); /* of all routes together */
+
+/* What is wrong with headers that evhttp lets pass (static text), or NULL. */
+const char *http_framing_fault(struct evhttp_request *evreq);
+/* What is wrong with a request target, or NULL; then http_decode() can't fail on its parts. */
+const char *http_target_fault(struct span target);
+struct span http_decode(struct arena *arena, struct span raw, bool plus_is_space);
+
+/* reply_problem() for those who end no step with it. */
+void http_send_problem(struct http_exchange *ex, int status, const char *field, const char *detail);
+
+#endif

@@ -1,0 +1,231 @@
+/* Replies: the one place where a request leaves us. */
+#include "http/exchange.h"
+
+#include <event2/buffer.h>
+#include <event2/event.h>
+#include <event2/http.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+#define EXPOSED_HEADERS "ETag, Retry-After, Preference-Applied, X-Request-Id"
+
+static const char *status_title(int status)
+{
+	switch (status) {
+	case 200: return "OK";
+	case 201: return "Created";
+	case 202: return "Accepted";
+	case 204: return "No Content";
+	case 304: return "Not Modified";
+	case 400: return "Bad Request";
+	case 401: return "Unauthorized";
+	case 403: return "Forbidden";
+	case 404: return "Not Found";
+	case 405: return "Method Not Allowed";
+	case 406: return "Not Acceptable";
+	case 408: return "Request Timeout";
+	case 409: return "Conflict";
+	case 410: return "Gone";
+	case 412: return "Precondition Failed";
+	case 413: return "Content Too Large";
+	case 414: return "URI Too Long";
+	case 415: return "Unsupported Media Type";
+	case 422: return "Unprocessable Content";
+	case 429: return "Too Many Requests";
+	case 500: return "Internal Server Error";
+	case 501: return "Not Implemented";
+	case 502: return "Bad Gateway";
+	case 503: return "Service Unavailable";
+	case 504: return "Gateway Timeout";
+	default: return "Status";
+	}
+}
+
+static char *format_text(struct arena *arena, const char *format, va_list args)
+	__attribute__((format(printf, 2, 0)));
+static char *format_text(struct arena *arena, const char *format, va_list args)
+{
+	va_list again;
+	char *text;
+	int n;
+
+	va_copy(again, args);
+	n = vsnprintf(NULL, 0, format, again);
+	va_end(again);
+	text = arena_alloc(arena, n < 0 ? 1 : (size_t)n + 1);
+	if (n > 0)
+		vsnprintf(text, (size_t)n + 1, format, args);
+	return text;
+}
+
+static void add_header(struct http_exchange *ex, const char *name, const char *value)
+{
+	evhttp_add_header(evhttp_request_get_output_headers(ex->evreq), name, value);
+}
+
+void reply_header(struct request *req, const char *name, const char *value)
+{
+	struct http_exchange *ex = req->exchange;
+	size_t n = strcspn(value, "\r\n");
+
+	if (ex->evreq == NULL)
+		return;
+	if (value[n] != '\0')
+		value = arena_strdup(&req->job.arena, (struct span){value, n});
+	add_header(ex, name, value);
+}
+
+void reply_headerf(struct request *req, const char *name, const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	reply_header(req, name, format_text(&req->job.arena, format, args));
+	va_end(args);
+}
+
+static void add_common_headers(struct http_exchange *ex)
+{
+	add_header(ex, "X-Request-Id", ex->req.request_id);
+	add_header(ex, "X-Content-Type-Options", "nosniff");
+	if (evhttp_find_header(evhttp_request_get_output_headers(ex->evreq), "Cache-Control") == NULL)
+		add_header(ex, "Cache-Control", "no-store");
+	if (ex->server->options.cors_origins != NULL && ex->server->options.cors_origins->count > 0)
+		add_header(ex, "Vary", "Origin");
+	if (ex->origin != NULL) {
+		add_header(ex, "Access-Control-Allow-Origin", ex->origin);
+		add_header(ex, "Access-Control-Expose-Headers", EXPOSED_HEADERS);
+	}
+	if (ex->close || ex->server->bound == NULL)
+		add_header(ex, "Connection", "close");
+}
+
+/* The reply is on its way out of our buffers; or its connection has gone before that. */
+static void unwritten_on_complete(struct evhttp_request *evreq, void *arg)
+{
+	struct http_server *server = arg;
+
+	server->unwritten--;
+	evhttp_connection_set_closecb(evhttp_request_get_connection(evreq), NULL, NULL);
+}
+
+static void unwritten_on_close(struct evhttp_connection *connection, void *arg)
+{
+	struct http_server *server = arg;
+
+	server->unwritten--;
+	evhttp_connection_set_closecb(connection, NULL, NULL);
+}
+
+/* Counts the reply until it is written: a drained server that is freed too early would
+ * cut it off. evhttp reports either of the two, once. */
+static void watch_writing(struct http_server *server, struct evhttp_request *evreq)
+{
+	struct evhttp_connection *connection = evhttp_request_get_connection(evreq);
+
+	if (connection == NULL)
+		return; /* evhttp will drop the reply */
+	server->unwritten++;
+	evhttp_request_set_on_complete_cb(evreq, unwritten_on_complete, server);
+	evhttp_connection_set_closecb(connection, unwritten_on_close, server);
+}
+
+/* An absent body is none at all (204, 304). evhttp's request is gone behind this. */
+static void send_reply(struct http_exchange *ex, int status, const char *content_type, struct span body)
+{
+	struct evhttp_request *evreq = ex->evreq;
+	struct http_server *server = ex->server;
+	char length[24];
+
+	if (evreq == NULL)
+		return;
+	add_common_headers(ex);
+	if (content_type != NULL)
+		add_header(ex, "Content-Type", content_type);
+	if (body.p != NULL) {
+		/* evhttp would leave it out for HEAD, and for HTTP/1.0. */
+		snprintf(length, sizeof(length), "%zu", body.n);
+		add_header(ex, "Content-Length", length);
+		if (ex->req.method != HTTP_HEAD)
+			evbuffer_add(evhttp_request_get_output_buffer(evreq), body.p, body.n);
+	}
+	watch_writing(server, evreq);
+	evhttp_send_reply(evreq, status, status_title(status), NULL);
+
+	ex->evreq = NULL;
+	ex->query = SPAN_ABSENT;
+	ex->req.body = SPAN_ABSENT;
+	ex->req.status = status;
+	server->unanswered--;
+	if (server->options.answered != NULL)
+		server->options.answered(&ex->req);
+}
+
+STEP reply_json(struct request *req, int status, struct span body)
+{
+	return reply_body(req, status, "application/json", body);
+}
+
+STEP reply_body(struct request *req, int status, const char *content_type, struct span body)
+{
+	send_reply(req->exchange, status, content_type, body.p ? body : SPAN(""));
+	return DONE;
+}
+
+STEP reply_empty(struct request *req, int status)
+{
+	bool bodiless = status == 204 || status == 304;
+
+	send_reply(req->exchange, status, NULL, bodiless ? SPAN_ABSENT : SPAN(""));
+	return DONE;
+}
+
+/* Details may quote what a peer sent, and JSON must be UTF-8. */
+static void keep_ascii(char *text)
+{
+	for (; *text != '\0'; text++)
+		if ((unsigned char)*text > 0x7e)
+			*text = '?';
+}
+
+void http_send_problem(struct http_exchange *ex, int status, const char *field, const char *detail)
+{
+	struct request *req = &ex->req;
+	struct text body;
+
+	text_init(&body, &req->job.arena, 256);
+	text_addf(&body, "{\"type\":\"about:blank\",\"title\":\"%s\",\"status\":%d,\"detail\":",
+		  status_title(status), status);
+	text_add_json(&body, span_of(detail));
+	text_add(&body, SPAN(",\"requestId\":"));
+	text_add_json(&body, span_of(req->request_id));
+	if (field != NULL) {
+		text_add(&body, SPAN(",\"field\":"));
+		text_add_json(&body, span_of(field));
+	}
+	text_addc(&body, '}');
+	if (req->note == NULL)
+		req->note = detail;
+	send_reply(ex, status, "application/problem+json", text_span(&body));
+}
+
+STEP reply_problem(struct request *req, int status, const char *field, const char *format, ...)
+{
+	va_list args;
+	char *detail;
+
+	va_start(args, format);
+	detail = format_text(&req->job.arena, format, args);
+	va_end(args);
+	keep_ascii(detail);
+	http_send_problem(req->exchange, status, field, detail);
+	return DONE;
+}
+
+STEP reply_json_etag(struct request *req, struct span body, const char *etag)
+{
+	reply_header(req, "ETag", etag);
+	if (request_has_etag(req, etag))
+		return reply_empty(req, 304);
+	return reply_json(req, 200, body);
+}

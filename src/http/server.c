@@ -1,0 +1,327 @@
+/* The server: evhttp's settings, and the start and end of each request. */
+#include "http/exchange.h"
+
+#include <event2/buffer.h>
+#include <event2/event.h>
+#include <event2/http.h>
+#include <event2/listener.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <strings.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+
+#define PREFLIGHT_HEADERS "Authorization, Content-Type, If-None-Match, Prefer, Last-Event-ID, traceparent"
+#define PREFLIGHT_MAX_AGE "7200"
+
+enum { ALL_METHODS = 0xffff }; /* unknown ones too: it is us who refuse them, in our words */
+
+static const char *const method_names[HTTP_METHODS] = {
+	[HTTP_GET] = "GET",       [HTTP_HEAD] = "HEAD",   [HTTP_POST] = "POST",       [HTTP_PUT] = "PUT",
+	[HTTP_DELETE] = "DELETE", [HTTP_PATCH] = "PATCH", [HTTP_OPTIONS] = "OPTIONS",
+};
+
+/* HTTP_METHODS for those that no route can have. */
+static int method_of(struct evhttp_request *evreq)
+{
+	switch (evhttp_request_get_command(evreq)) {
+	case EVHTTP_REQ_GET: return HTTP_GET;
+	case EVHTTP_REQ_HEAD: return HTTP_HEAD;
+	case EVHTTP_REQ_POST: return HTTP_POST;
+	case EVHTTP_REQ_PUT: return HTTP_PUT;
+	case EVHTTP_REQ_DELETE: return HTTP_DELETE;
+	case EVHTTP_REQ_PATCH: return HTTP_PATCH;
+	case EVHTTP_REQ_OPTIONS: return HTTP_OPTIONS;
+	default: return HTTP_METHODS;
+	}
+}
+
+/* "GET, HEAD, OPTIONS" */
+static const char *method_list(struct arena *arena, unsigned methods)
+{
+	struct text list;
+
+	text_init(&list, arena, 48);
+	for (int method = 0; method < HTTP_METHODS; method++)
+		if (methods & 1u << method)
+			text_addf(&list, "%s%s", list.n ? ", " : "", method_names[method]);
+	return list.n ? list.p : "";
+}
+
+static bool request_id_usable(struct span id)
+{
+	if (id.n == 0 || id.n > HTTP_REQUEST_ID_MAX)
+		return false;
+	for (size_t i = 0; i < id.n; i++) {
+		char c = id.p[i];
+
+		if (!((c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') ||
+		      c == '.' || c == '_' || c == '-'))
+			return false;
+	}
+	return true;
+}
+
+/* splitmix64: a bijection, so a server's own ids never repeat. */
+static uint64_t next_id(struct http_server *server)
+{
+	uint64_t x = server->id_seed + ++server->id_count * 0x9e3779b97f4a7c15u;
+
+	x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9u;
+	x = (x ^ x >> 27) * 0x94d049bb133111ebu;
+	return x ^ x >> 31;
+}
+
+static void set_request_id(struct http_exchange *ex)
+{
+	struct span given = request_header(&ex->req, "X-Request-Id");
+
+	if (request_id_usable(given)) {
+		memcpy(ex->request_id, given.p, given.n);
+	} else {
+		uint64_t id = next_id(ex->server);
+
+		for (int i = 0; i < 16; i++, id >>= 4)
+			ex->request_id[i] = "0123456789abcdef"[id & 15];
+	}
+	ex->req.request_id = ex->request_id;
+}
+
+static void set_peer(struct http_exchange *ex)
+{
+	struct evhttp_connection *connection = evhttp_request_get_connection(ex->evreq);
+	char *address = NULL;
+	uint16_t port;
+
+	if (connection == NULL)
+		return;
+	evhttp_connection_get_peer(connection, &address, &port);
+	if (address == NULL)
+		return;
+	if (strncmp(address, "::ffff:", 7) == 0 && strchr(address, '.') != NULL)
+		address += 7; /* IPv4 on a socket for both */
+	snprintf(ex->peer, sizeof(ex->peer), "%s", address);
+}
+
+static void set_origin(struct http_exchange *ex)
+{
+	const struct config_list *origins = ex->server->options.cors_origins;
+	struct span origin;
+
+	if (origins == NULL || origins->count == 0)
+		return;
+	origin = request_header(&ex->req, "Origin");
+	for (size_t i = 0; i < origins->count && ex->origin == NULL; i++)
+		if (span_is(origin, origins->items[i]))
+			ex->origin = origins->items[i];
+}
+
+static void exchange_end(struct job *job)
+{
+	struct http_exchange *ex = request_of(job)->exchange;
+
+	if (ex->evreq != NULL) {
+		log_event(LOG_ERROR, "request_without_reply", "route=%s request_id=%s", ex->req.route,
+			  ex->req.request_id);
+		http_send_problem(ex, 500, NULL, "the request ended without a reply");
+	}
+	arena_deinit(&job->arena);
+	free(ex);
+}
+
+static struct http_exchange *exchange_new(struct http_server *server, struct evhttp_request *evreq)
+{
+	struct http_exchange *ex = xcalloc(1, sizeof(*ex));
+	int64_t now_ms = clock_monotonic_ms();
+
+	job_init(&ex->req.job, now_ms + server->options.request_timeout_ms, exchange_end);
+	ex->server = server;
+	ex->evreq = evreq;
+	ex->req.exchange = ex;
+	ex->req.method = method_of(evreq);
+	ex->req.route = "-";
+	ex->req.body = SPAN("");
+	ex->req.started_ms = now_ms;
+	set_request_id(ex);
+	set_peer(ex);
+	set_origin(ex);
+	server->unanswered++;
+	return ex;
+}
+
+/* A preflight needs no authentication and tells a stranger nothing (Fetch standard, 4.9). */
+static enum step answer_options(struct http_exchange *ex)
+{
+	struct request *req = &ex->req;
+	struct arena *arena = &req->job.arena;
+	bool preflight = request_header(req, "Origin").p != NULL &&
+			 request_header(req, "Access-Control-Request-Method").p != NULL;
+	unsigned methods = ex->match.methods;
+
+	if (preflight) {
+		if (ex->origin == NULL)
+			return reply_empty(req, 204);
+		if (methods == 0)
+			methods = http_routes_methods(ex->server->routes);
+		reply_header(req, "Access-Control-Allow-Methods", method_list(arena, methods));
+		reply_header(req, "Access-Control-Allow-Headers", PREFLIGHT_HEADERS);
+		reply_header(req, "Access-Control-Max-Age", PREFLIGHT_MAX_AGE);
+		return reply_empty(req, 204);
+	}
+	if (methods == 0)
+		return reply_problem(req, 404, NULL, "there is nothing at this path");
+	reply_header(req, "Allow", method_list(arena, methods | 1u << HTTP_OPTIONS));
+	return reply_empty(req, 204);
+}
+
+/* Starts the handler of the matched route. */
+static enum step exchange_route(struct http_exchange *ex)
+{
+	const struct http_route *route = ex->match.route;
+	struct evbuffer *input = evhttp_request_get_input_buffer(ex->evreq);
+	size_t body_len = evbuffer_get_length(input);
+	struct request *req = &ex->req;
+
+	req->route = route->pattern;
+	for (size_t i = 0; i < ex->match.param_count; i++)
+		ex->match.params[i].value = http_decode(&req->job.arena, ex->match.params[i].value, false);
+	if (route->body_max > 0 && body_len > 0) {
+		if (body_len > route->body_max)
+			return reply_problem(req, 413, NULL,
+					     "the body has %zu bytes, more than the limit of %zu", body_len,
+					     route->body_max);
+		req->body = (struct span){(char *)evbuffer_pullup(input, -1), body_len};
+		if (req->body.p == NULL)
+			return reply_problem(req, 503, NULL, "out of memory");
+	}
+	return route->start(req);
+}
+
+static enum step exchange_start(struct http_exchange *ex)
+{
+	struct span target = span_of(evhttp_request_get_uri(ex->evreq));
+	struct request *req = &ex->req;
+	struct span path;
+	const char *fault;
+
+	fault = http_framing_fault(ex->evreq);
+	if (fault != NULL) {
+		ex->close = true; /* what follows on this connection can't be trusted to be a request */
+		return reply_problem(req, 400, NULL, "%s", fault);
+	}
+	if (target.n > HTTP_TARGET_MAX)
+		return reply_problem(req, 414, NULL, "the request target has more than %d bytes",
+				     HTTP_TARGET_MAX);
+	fault = http_target_fault(target);
+	if (fault != NULL)
+		return reply_problem(req, 400, NULL, "%s", fault);
+	ex->query = target;
+	path = span_cut(&ex->query, '?');
+
+	http_routes_match(ex->server->routes, req->method, path, &ex->match);
+	if (req->method == HTTP_OPTIONS)
+		return answer_options(ex);
+	if (ex->match.methods == 0)
+		return reply_problem(req, 404, NULL, "there is nothing at this path");
+	if (ex->match.route == NULL) {
+		reply_header(req, "Allow",
+			     method_list(&req->job.arena, ex->match.methods | 1u << HTTP_OPTIONS));
+		return reply_problem(req, 405, NULL, "this path does not take this method");
+	}
+	return exchange_route(ex);
+}
+
+static void server_on_request(struct evhttp_request *evreq, void *arg)
+{
+	struct http_exchange *ex = exchange_new(arg, evreq);
+
+	job_run(&ex->req.job, exchange_start(ex));
+}
+
+/* Out of descriptors, mostly. Trying again at once would only burn the processor;
+ * server_on_resume() does it within the second. */
+static void server_on_accept_error(struct evconnlistener *listener, void *arg)
+{
+	(void)arg; /* evhttp's, not ours */
+	log_event(LOG_WARN, "accept_failed", "error=%s", LOG_TEXT(span_of(strerror(EVUTIL_SOCKET_ERROR()))));
+	evconnlistener_disable(listener);
+}
+
+static void server_on_resume(evutil_socket_t fd, short what, void *arg)
+{
+	struct http_server *server = arg;
+
+	(void)fd;
+	(void)what;
+	if (server->bound != NULL)
+		evconnlistener_enable(evhttp_bound_socket_get_listener(server->bound));
+}
+
+static bool server_start(struct http_server *server, struct event_base *base, int fd)
+{
+	const struct timeval second = {1, 0};
+
+	server->evhttp = evhttp_new(base);
+	server->resume = event_new(base, -1, EV_PERSIST, server_on_resume, server);
+	server->routes = http_routes_new(server->options.routes, server->options.route_count);
+	if (server->evhttp == NULL || server->resume == NULL || server->routes == NULL ||
+	    event_add(server->resume, &second) != 0)
+		return false;
+	if (getrandom(&server->id_seed, sizeof(server->id_seed), 0) != sizeof(server->id_seed))
+		return false;
+	evhttp_set_allowed_methods(server->evhttp, ALL_METHODS);
+	evhttp_set_default_content_type(server->evhttp, NULL);
+	evhttp_set_max_headers_size(server->evhttp, HTTP_HEADERS_MAX);
+	evhttp_set_max_body_size(server->evhttp, (ev_ssize_t)server->options.body_max);
+	evhttp_set_timeout(server->evhttp, HTTP_IDLE_SECS);
+	/* Read a body that is too large to its end, else the reset hides the 413. */
+	evhttp_set_flags(server->evhttp, EVHTTP_SERVER_LINGERING_CLOSE);
+	evhttp_set_gencb(server->evhttp, server_on_request, server);
+	server->bound = evhttp_accept_socket_with_handle(server->evhttp, fd);
+	if (server->bound == NULL)
+		return false;
+	evconnlistener_set_error_cb(evhttp_bound_socket_get_listener(server->bound), server_on_accept_error);
+	return true;
+}
+
+struct http_server *http_server_new(struct event_base *base, int fd,
+				    const struct http_server_options *options)
+{
+	struct http_server *server = xcalloc(1, sizeof(*server));
+
+	server->options = *options;
+	if (!server_start(server, base, fd)) {
+		if (server->bound == NULL)
+			close(fd);
+		http_server_free(server);
+		return NULL;
+	}
+	return server;
+}
+
+void http_server_drain(struct http_server *server)
+{
+	if (server->bound == NULL)
+		return;
+	evhttp_del_accept_socket(server->evhttp, server->bound); /* closes the socket */
+	server->bound = NULL;
+}
+
+size_t http_server_pending(const struct http_server *server)
+{
+	return server->unanswered + server->unwritten;
+}
+
+void http_server_free(struct http_server *server)
+{
+	if (server == NULL)
+		return;
+	if (server->evhttp != NULL)
+		evhttp_free(server->evhttp);
+	if (server->resume != NULL)
+		event_free(server->resume);
+	http_routes_free(server->routes);
+	free(server);
+}

@@ -1,0 +1,437 @@
+/* Batches: what is submitted while one is under way is the next.
+ *
+ *     submit ─▶ queued ─▶ sent ─ Sync ─▶ steps
+ *                 alone ─▶ sent ─ Sync ─▶ steps, or again
+ *                   ▲────────┘ failed with others
+ */
+#include <event2/event.h>
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "postgres/connection.h"
+
+enum {
+	BATCH_MEMBERS_MAX = 64,
+	BATCH_BYTES_MAX = 4 << 20,
+	TRIES_MAX = 5,         /* of a member that ends in deadlocks */
+	TRY_PAUSE_MS = 10,     /* times the tries so far, and up to as much again */
+	STUCK_GRACE_MS = 500   /* past statement_timeout, for the server's own error to arrive */
+};
+
+static struct postgres_member *member_new(struct job *job, postgres_step *next, void *ctx, size_t count,
+					  size_t param_count)
+{
+	size_t size = sizeof(struct postgres_member) + count * sizeof(struct postgres_query) +
+		      count * sizeof(PGresult *) + param_count * sizeof(char *);
+	struct postgres_member *member = xcalloc(1, size);
+
+	member->job = job;
+	member->next = next;
+	member->ctx = ctx;
+	member->count = count;
+	member->bytes = size;
+	return member;
+}
+
+/* Copies the queries behind the member; the parameters' bytes stay the job's. */
+static void member_set_queries(struct postgres_member *member, const struct postgres_query *queries)
+{
+	struct postgres_query *copy = (struct postgres_query *)(member + 1);
+	const char **params;
+
+	member->queries = copy;
+	member->results = (PGresult **)(copy + member->count);
+	params = (const char **)(member->results + member->count);
+	for (size_t i = 0; i < member->count; i++) {
+		copy[i] = queries[i];
+		copy[i].params = params;
+		for (size_t k = 0; k < queries[i].param_count; k++) {
+			*params = queries[i].params[k];
+			member->bytes += *params ? strlen(*params) : 0;
+			params++;
+		}
+	}
+}
+
+static void member_clear_results(struct postgres_member *member)
+{
+	for (size_t i = 0; member->results && i < member->count; i++) {
+		PQclear(member->results[i]);
+		member->results[i] = NULL;
+	}
+	member->failure = NULL;
+}
+
+static void member_free(struct postgres_member *member)
+{
+	member_clear_results(member);
+	free(member);
+}
+
+/* Answers in the next loop turn, never from inside the submitting call. */
+static void member_defer(struct postgres *postgres, struct job *job, postgres_step *next, void *ctx,
+			 enum call_status status)
+{
+	struct postgres_member *member = member_new(job, next, ctx, 0, 0);
+	struct timeval now = {0, 0};
+
+	member->status = status;
+	TAILQ_INSERT_TAIL(&postgres->answered, member, link);
+	event_add(postgres->answer_event, &now);
+}
+
+/* Takes a member off one of the three lists for good, answered with `status` unless it was before. */
+static void member_drop(struct postgres *postgres, struct postgres_members *list, struct postgres_member *member,
+			enum call_status status)
+{
+	TAILQ_REMOVE(list, member, link);
+	postgres->bytes -= member->bytes;
+	if (member->next)
+		member_defer(postgres, member->job, member->next, member->ctx, status);
+	member_free(member);
+}
+
+static const char *answer_text(const struct postgres *postgres, const struct postgres_member *member)
+{
+	const char *message;
+
+	switch (member->status) {
+	case CALL_OK: return "";
+	case CALL_TIMEOUT: return "no answer in time";
+	case CALL_BUSY: return "too much is queued";
+	case CALL_DOWN: return postgres->reason[0] ? postgres->reason : "the connection was lost";
+	case CALL_ERROR: break;
+	}
+	message = PQresultErrorField(member->failure, PG_DIAG_MESSAGE_PRIMARY);
+	return message ? message : "unexpected result";
+}
+
+/* Runs the steps of a list of the caller's own. */
+static void members_answer(struct postgres *postgres, struct postgres_members *members)
+{
+	struct postgres_member *member;
+
+	while ((member = TAILQ_FIRST(members))) {
+		const char *sqlstate = PQresultErrorField(member->failure, PG_DIAG_SQLSTATE);
+		struct postgres_reply reply = {.status = member->status, .error = answer_text(postgres, member)};
+		struct job *job = member->job;
+		enum step step;
+
+		if (member->status == CALL_ERROR && sqlstate && strlen(sqlstate) < sizeof(reply.sqlstate))
+			memcpy(reply.sqlstate, sqlstate, strlen(sqlstate) + 1);
+		if (member->status == CALL_OK) {
+			reply.n = member->count;
+			reply.rows = (struct postgres_rows *const *)member->results;
+		}
+		TAILQ_REMOVE(members, member, link);
+		step = member->next(member->ctx, &reply);
+		member_free(member);
+		job_run(job, step);
+	}
+}
+
+/* Answers what is deferred now; what the steps defer anew waits for the next turn. */
+void postgres_run_answered(struct postgres *postgres)
+{
+	struct postgres_members members = TAILQ_HEAD_INITIALIZER(members);
+
+	TAILQ_CONCAT(&members, &postgres->answered, link);
+	members_answer(postgres, &members);
+}
+
+static void batch_reset(struct postgres *postgres)
+{
+	PQclear(postgres->sync_failure);
+	postgres->sync_failure = NULL;
+	postgres->at = NULL;
+	postgres->at_query = 0;
+	postgres->got_result = false;
+	postgres->failed = false;
+}
+
+void postgres_defer_all(struct postgres *postgres)
+{
+	struct postgres_members *lists[] = {&postgres->sent, &postgres->alone, &postgres->queued};
+
+	for (size_t i = 0; i < sizeof(lists) / sizeof(lists[0]); i++) {
+		while (!TAILQ_EMPTY(lists[i]))
+			member_drop(postgres, lists[i], TAILQ_FIRST(lists[i]), CALL_DOWN);
+	}
+	batch_reset(postgres);
+	postgres->resume_ms = 0;
+}
+
+enum step postgres_submit(struct postgres *postgres, struct job *job, size_t count,
+			  const struct postgres_query *queries, postgres_step *next, void *ctx)
+{
+	int64_t now_ms = clock_monotonic_ms();
+	enum call_status refusal = CALL_OK;
+	struct postgres_member *member;
+	size_t param_count = 0;
+
+	if (postgres->state != POSTGRES_READY)
+		refusal = CALL_DOWN;
+	else if (postgres->bytes > postgres->options.bytes_max)
+		refusal = CALL_BUSY;
+	else if (job->deadline_ms <= now_ms)
+		refusal = CALL_TIMEOUT;
+	if (refusal != CALL_OK) {
+		member_defer(postgres, job, next, ctx, refusal);
+		return PARKED;
+	}
+	for (size_t i = 0; i < count; i++)
+		param_count += queries[i].param_count;
+	member = member_new(job, next, ctx, count, param_count);
+	member_set_queries(member, queries);
+	member->deadline_ms = now_ms + postgres->options.timeout_ms;
+	if (job->deadline_ms < member->deadline_ms)
+		member->deadline_ms = job->deadline_ms;
+	TAILQ_INSERT_TAIL(&postgres->queued, member, link);
+	postgres->bytes += member->bytes;
+	postgres_arm(postgres, member->deadline_ms);
+	/* At the end of this loop turn, so that all that it submits is one batch. */
+	if (TAILQ_EMPTY(&postgres->sent))
+		event_active(postgres->send_event, EV_TIMEOUT, 0);
+	return PARKED;
+}
+
+/* Moves what comes next to `sent`. */
+static void batch_collect(struct postgres *postgres)
+{
+	struct postgres_member *member = TAILQ_FIRST(&postgres->alone);
+	size_t count = 0, bytes = 0;
+
+	if (member) {
+		TAILQ_REMOVE(&postgres->alone, member, link);
+		TAILQ_INSERT_TAIL(&postgres->sent, member, link);
+		return;
+	}
+	while ((member = TAILQ_FIRST(&postgres->queued)) && count < BATCH_MEMBERS_MAX) {
+		bytes += member->bytes;
+		if (count++ && bytes > BATCH_BYTES_MAX)
+			break;
+		TAILQ_REMOVE(&postgres->queued, member, link);
+		TAILQ_INSERT_TAIL(&postgres->sent, member, link);
+	}
+}
+
+static bool member_send(PGconn *conn, const struct postgres_member *member)
+{
+	for (size_t i = 0; i < member->count; i++) {
+		const struct postgres_query *query = &member->queries[i];
+
+		if (!PQsendQueryPrepared(conn, statement_texts[query->statement].name, (int)query->param_count,
+					 query->params, NULL, NULL, 0))
+			return false;
+	}
+	return true;
+}
+
+void postgres_send_batch(struct postgres *postgres)
+{
+	struct postgres_member *member;
+	bool ok = true;
+
+	if (postgres->state != POSTGRES_READY || !TAILQ_EMPTY(&postgres->sent))
+		return;
+	postgres->progress_ms = clock_monotonic_ms();
+	if (postgres->progress_ms < postgres->resume_ms)
+		return;
+	batch_collect(postgres);
+	postgres->at = TAILQ_FIRST(&postgres->sent);
+	if (!postgres->at)
+		return;
+	TAILQ_FOREACH(member, &postgres->sent, link)
+		ok = ok && member_send(postgres->conn, member);
+	if (ok && PQpipelineSync(postgres->conn))
+		postgres_flush(postgres);
+	else
+		postgres_break(postgres, PQerrorMessage(postgres->conn));
+}
+
+static bool sqlstate_is(const PGresult *result, const char *code)
+{
+	const char *sqlstate = PQresultErrorField(result, PG_DIAG_SQLSTATE);
+
+	return sqlstate && strcmp(sqlstate, code) == 0;
+}
+
+/* A failed member of a failed batch: true if it is answered, false if it goes to `alone`. */
+static bool member_judge(struct postgres *postgres, struct postgres_member *member, bool was_alone)
+{
+	if (sqlstate_is(member->failure, "57014")) { /* it had all its time: a second try would stall the rest */
+		member->status = CALL_TIMEOUT;
+		return true;
+	}
+	if (!was_alone)
+		return false;
+	if ((sqlstate_is(member->failure, "40001") || sqlstate_is(member->failure, "40P01")) &&
+	    member->tries < TRIES_MAX) {
+		uint32_t pause_ms = TRY_PAUSE_MS * ++member->tries;
+
+		postgres->resume_ms = clock_monotonic_ms() + pause_ms + postgres_random(pause_ms);
+		postgres_arm(postgres, postgres->resume_ms);
+		return false;
+	}
+	member->status = CALL_ERROR;
+	return true;
+}
+
+/* The Sync has come. Sends the next batch before it runs this one's steps. */
+static void batch_end(struct postgres *postgres)
+{
+	struct postgres_members done = TAILQ_HEAD_INITIALIZER(done);
+	struct postgres_members again = TAILQ_HEAD_INITIALIZER(again);
+	struct postgres_member *member = TAILQ_FIRST(&postgres->sent);
+	bool was_alone = member && !TAILQ_NEXT(member, link);
+	PGresult *sync_failure = postgres->sync_failure;
+
+	if (was_alone && !member->failure)
+		member->failure = sync_failure;
+	while ((member = TAILQ_FIRST(&postgres->sent))) {
+		TAILQ_REMOVE(&postgres->sent, member, link);
+		member->status = CALL_OK;
+		if (!member->next) { /* timed out: its job is gone, and its parameters */
+			postgres->bytes -= member->bytes;
+			member_free(member);
+		} else if (!postgres->failed || member_judge(postgres, member, was_alone)) {
+			postgres->bytes -= member->bytes;
+			TAILQ_INSERT_TAIL(&done, member, link);
+		} else {
+			member_clear_results(member);
+			TAILQ_INSERT_TAIL(&again, member, link);
+		}
+	}
+	TAILQ_CONCAT(&again, &postgres->alone, link);
+	TAILQ_CONCAT(&postgres->alone, &again, link);
+	postgres->sync_failure = NULL;
+	batch_reset(postgres);
+	postgres_send_batch(postgres);
+	members_answer(postgres, &done);
+	PQclear(sync_failure);
+}
+
+/* Takes one result of the batch; owns it. */
+static void batch_take(struct postgres *postgres, PGresult *result)
+{
+	struct postgres_member *member = postgres->at;
+	ExecStatusType status = PQresultStatus(result);
+	bool ok = status == PGRES_COMMAND_OK || status == PGRES_TUPLES_OK;
+
+	postgres->got_result = true;
+	if (status == PGRES_FATAL_ERROR && postgres_sqlstate_breaks(PQresultErrorField(result, PG_DIAG_SQLSTATE))) {
+		postgres_break(postgres, PQresultErrorMessage(result));
+		PQclear(result);
+		return;
+	}
+	if (!ok)
+		postgres->failed = true;
+	if (!member) {
+		PQclear(postgres->sync_failure);
+		postgres->sync_failure = result;
+		return;
+	}
+	PQclear(member->results[postgres->at_query]);
+	member->results[postgres->at_query] = result;
+	if (!ok && status != PGRES_PIPELINE_ABORTED)
+		member->failure = result;
+}
+
+/* The NULL that ends each statement's results. False if there is nothing to read. */
+static bool batch_advance(struct postgres *postgres)
+{
+	if (!postgres->got_result)
+		return false;
+	postgres->got_result = false;
+	if (postgres->at && ++postgres->at_query == postgres->at->count) {
+		postgres->at = TAILQ_NEXT(postgres->at, link);
+		postgres->at_query = 0;
+	}
+	return true;
+}
+
+void postgres_read_batch(struct postgres *postgres)
+{
+	postgres->progress_ms = clock_monotonic_ms();
+	while (postgres->state == POSTGRES_READY && !PQisBusy(postgres->conn)) {
+		PGresult *result = PQgetResult(postgres->conn);
+
+		if (!result) {
+			if (!batch_advance(postgres))
+				break;
+		} else if (PQresultStatus(result) == PGRES_PIPELINE_SYNC) {
+			PQclear(result);
+			batch_end(postgres);
+		} else {
+			batch_take(postgres, result);
+		}
+	}
+}
+
+/* Answers what is past its deadline; what was sent keeps its place for its results. */
+static int64_t members_expire(struct postgres *postgres, struct postgres_members *list, int64_t now_ms)
+{
+	struct postgres_member *member, *following;
+	int64_t wake_ms = INT64_MAX;
+
+	for (member = TAILQ_FIRST(list); member; member = following) {
+		following = TAILQ_NEXT(member, link);
+		if (!member->next)
+			continue;
+		if (member->deadline_ms > now_ms) {
+			if (member->deadline_ms < wake_ms)
+				wake_ms = member->deadline_ms;
+		} else if (list == &postgres->sent) {
+			member_defer(postgres, member->job, member->next, member->ctx, CALL_TIMEOUT);
+			member->next = NULL;
+		} else {
+			member_drop(postgres, list, member, CALL_TIMEOUT);
+		}
+	}
+	return wake_ms;
+}
+
+static int64_t earlier(int64_t a_ms, int64_t b_ms)
+{
+	return a_ms < b_ms ? a_ms : b_ms;
+}
+
+/* When the server has been silent for longer than any statement may take, it is stuck. */
+void postgres_expire_calls(struct postgres *postgres)
+{
+	int64_t now_ms = clock_monotonic_ms();
+	int64_t stuck_ms = postgres->progress_ms + postgres->options.timeout_ms + STUCK_GRACE_MS;
+	int64_t wake_ms;
+
+	wake_ms = members_expire(postgres, &postgres->sent, now_ms);
+	wake_ms = earlier(wake_ms, members_expire(postgres, &postgres->alone, now_ms));
+	wake_ms = earlier(wake_ms, members_expire(postgres, &postgres->queued, now_ms));
+	if (!TAILQ_EMPTY(&postgres->sent)) {
+		if (stuck_ms <= now_ms) {
+			postgres_break(postgres, "the server doesn't answer");
+			return;
+		}
+		wake_ms = earlier(wake_ms, stuck_ms);
+	} else if (!TAILQ_EMPTY(&postgres->alone) && postgres->resume_ms > now_ms) {
+		wake_ms = earlier(wake_ms, postgres->resume_ms);
+	}
+	if (wake_ms < INT64_MAX)
+		postgres_arm(postgres, wake_ms);
+	postgres_send_batch(postgres);
+}
+
+size_t postgres_row_count(const struct postgres_rows *rows)
+{
+	return (size_t)PQntuples((const PGresult *)rows);
+}
+
+struct span postgres_value(const struct postgres_rows *rows, size_t row, size_t column)
+{
+	const PGresult *result = (const PGresult *)rows;
+
+	if (row >= (size_t)PQntuples(result) || column >= (size_t)PQnfields(result) ||
+	    PQgetisnull(result, (int)row, (int)column))
+		return SPAN_ABSENT;
+	return (struct span){PQgetvalue(result, (int)row, (int)column),
+			     (size_t)PQgetlength(result, (int)row, (int)column)};
+}

@@ -1,0 +1,124 @@
+/* hiredis on libevent, with persistent events, and a reader that survives replies which
+ * nobody asked for. */
+#include <event2/event.h>
+#include <stdlib.h>
+
+#include "base/arena.h"
+#include "redis/connection.h"
+
+struct redis_events {
+	redisAsyncContext *ac;
+	struct event *read;
+	struct event *write;
+	const redisReplyObjectFunctions *plain; /* hiredis's own */
+};
+
+static void events_on_readable(evutil_socket_t fd, short what, void *arg)
+{
+	struct redis_events *events = arg;
+
+	(void)fd, (void)what;
+	redisAsyncHandleRead(events->ac);
+}
+
+static void events_on_writable(evutil_socket_t fd, short what, void *arg)
+{
+	struct redis_events *events = arg;
+
+	(void)fd, (void)what;
+	redisAsyncHandleWrite(events->ac);
+}
+
+static void events_add_read(void *arg)
+{
+	event_add(((struct redis_events *)arg)->read, NULL);
+}
+
+static void events_del_read(void *arg)
+{
+	event_del(((struct redis_events *)arg)->read);
+}
+
+static void events_add_write(void *arg)
+{
+	event_add(((struct redis_events *)arg)->write, NULL);
+}
+
+static void events_del_write(void *arg)
+{
+	event_del(((struct redis_events *)arg)->write);
+}
+
+static void events_cleanup(void *arg)
+{
+	struct redis_events *events = arg;
+
+	if (!events)
+		return;
+	events->ac->ev.data = NULL;
+	event_free(events->read);
+	event_free(events->write);
+	free(events);
+}
+
+/* hiredis ends the process by assert() on a reply without a command, unless it is an
+ * error. Refusing to make the object turns that into an error of the connection. */
+static bool unasked(const redisReadTask *task)
+{
+	const struct redis_events *events = task->privdata;
+
+	return !task->parent && task->type != REDIS_REPLY_ERROR && !events->ac->replies.head;
+}
+
+static const redisReplyObjectFunctions *plain(const redisReadTask *task)
+{
+	return ((const struct redis_events *)task->privdata)->plain;
+}
+
+static void *guarded_string(const redisReadTask *task, char *p, size_t n)
+{
+	return unasked(task) ? NULL : plain(task)->createString(task, p, n);
+}
+
+static void *guarded_array(const redisReadTask *task, int n)
+{
+	return unasked(task) ? NULL : plain(task)->createArray(task, n);
+}
+
+static void *guarded_integer(const redisReadTask *task, long long value)
+{
+	return unasked(task) ? NULL : plain(task)->createInteger(task, value);
+}
+
+static void *guarded_nil(const redisReadTask *task)
+{
+	return unasked(task) ? NULL : plain(task)->createNil(task);
+}
+
+static redisReplyObjectFunctions guarded = {guarded_string, guarded_array, guarded_integer, guarded_nil,
+					    freeReplyObject};
+
+bool redis_events_attach(redisAsyncContext *ac, struct event_base *base)
+{
+	struct redis_events *events = xcalloc(1, sizeof(*events));
+
+	events->ac = ac;
+	events->read = event_new(base, ac->c.fd, EV_READ | EV_PERSIST, events_on_readable, events);
+	events->write = event_new(base, ac->c.fd, EV_WRITE | EV_PERSIST, events_on_writable, events);
+	if (!events->read || !events->write) {
+		if (events->read)
+			event_free(events->read);
+		free(events);
+		return false;
+	}
+	ac->ev.data = events;
+	ac->ev.addRead = events_add_read;
+	ac->ev.delRead = events_del_read;
+	ac->ev.addWrite = events_add_write;
+	ac->ev.delWrite = events_del_write;
+	ac->ev.cleanup = events_cleanup;
+	events->plain = ac->c.reader->fn;
+	ac->c.reader->fn = &guarded;
+	ac->c.reader->privdata = events;
+	return true;
+}

@@ -1,0 +1,255 @@
+"""Runs the stages of contrib/test, counts what really ran, and says so in its last line."""
+import argparse
+import dataclasses
+import os
+import pathlib
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import xml.etree.ElementTree
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+LOGS = ROOT / "build" / "test-logs"
+INTEGRATION = ROOT / "tests" / "integration"
+PYTEST_SECS = 420
+FUZZ_SECS = 10
+JOBS = str(os.cpu_count() or 1)
+
+
+@dataclasses.dataclass
+class Outcome:
+    stage: str
+    passed: int = 0
+    failed: int = 0
+    skipped: int = 0
+    secs: float = 0.0
+    note: str = ""
+
+
+def execute(argv, log, timeout=None, env=None, live=False, cwd=ROOT):
+    """Runs a command in a process group of its own; its exit status, or 124 after the timeout."""
+    with open(log, "ab") as output:
+        output.write(f"\n== {' '.join(map(str, argv))}\n".encode())
+        output.flush()
+        stream = None if live else output
+        process = subprocess.Popen([str(word) for word in argv], stdin=subprocess.DEVNULL, stdout=stream,
+                                   stderr=subprocess.STDOUT if not live else None, cwd=cwd,
+                                   env={**os.environ, **(env or {})}, start_new_session=True)
+        try:
+            return process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            print(f"gave up after {timeout} s", flush=True)
+            return 124
+        finally:
+            end(process)
+
+
+def end(process):
+    """Asks a command that still runs to clean up after itself, then insists."""
+    for number, patience in ((signal.SIGINT, 30), (signal.SIGKILL, None)):
+        if process.poll() is not None:
+            return
+        os.killpg(process.pid, number)
+        try:
+            process.wait(patience)
+        except subprocess.TimeoutExpired:
+            continue
+
+
+class Run:
+    def __init__(self):
+        self.outcomes = []
+
+    def stage(self, name, function, *arguments):
+        """Runs a stage; a stage that breaks counts as one failure."""
+        print(f"{name} … ", end="", flush=True)
+        outcome = Outcome(name)
+        log = LOGS / (re.sub(r"[^a-z0-9]+", "-", name) + ".log")
+        log.unlink(missing_ok=True)
+        began = time.monotonic()
+        try:
+            function(outcome, log, *arguments)
+        except Exception as error:  # whatever it is, the other stages are still worth running
+            outcome.failed += 1
+            outcome.note = f"{type(error).__name__}: {error}"
+        outcome.secs = time.monotonic() - began
+        self.outcomes.append(outcome)
+        print(f"{outcome.secs:.0f} s, {outcome.passed} passed, {outcome.failed} failed"
+              + (f" ({outcome.note})" if outcome.note else ""), flush=True)
+        if outcome.failed and log.exists():
+            print(f"--- the end of {log}:")
+            print("\n".join(log.read_text(errors="replace").splitlines()[-60:]))
+            print("---", flush=True)
+        return outcome.failed == 0
+
+    # Stages
+
+    def build(self, outcome, log, directory, *options):
+        """Configures and builds; counts as one test, since a warning fails it."""
+        code = execute(["contrib/setup", "--no-packages", "--build-dir", directory, "--", *options], log)
+        if code == 0:
+            code = execute(["make", "-C", directory, "-j", JOBS, "check", "TESTS="], log)
+        count(outcome, code == 0)
+
+    def unit(self, outcome, log, directory):
+        for result in (ROOT / directory).glob("tests/**/*.trs"):
+            result.unlink()
+        code = execute(["make", "-C", directory, "-j", JOBS, "check", "VERBOSE=1"], log, timeout=300)
+        results = sorted((ROOT / directory).glob("tests/**/*.trs"))
+        for result in results:
+            count_unit_test(outcome, result)
+        if code != 0 and not outcome.failed:
+            outcome.failed += 1
+            outcome.note = f"make check ended with {code}"
+        elif not results:
+            outcome.failed += 1
+            outcome.note = "there are no unit tests in it"
+
+    def fuzz(self, outcome, log):
+        directory = "build-fuzz"
+        self.build(outcome, log, directory, "CC=clang", "--enable-werror", "--enable-fuzzing", "--enable-sanitizers",
+                   "CFLAGS=-g -O1")
+        if outcome.failed:
+            return
+        sources = sorted((ROOT / "tests" / "fuzz").glob("fuzz_*.c"))
+        outcome.passed = 0
+        for source in sources:
+            target = ROOT / directory / "tests" / "fuzz" / source.stem
+            if not target.exists():
+                count(outcome, False)
+                outcome.note = f"{target} was not built"
+                continue
+            with tempfile.TemporaryDirectory() as found:
+                corpora = corpus_of(source)
+                code = execute([target, f"-max_total_time={FUZZ_SECS}", "-seed=1", "-rss_limit_mb=2048", "-timeout=10",
+                                f"-artifact_prefix={LOGS}/", found, *corpora], log, timeout=FUZZ_SECS + 60)
+            count(outcome, code == 0)
+
+    def pytest(self, outcome, log, directory, *selection):
+        report = log.with_suffix(".xml")
+        report.unlink(missing_ok=True)
+        print(flush=True)
+        code = execute(
+            ["/usr/bin/python3", "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--junitxml={report}",
+             "-o", "junit_family=xunit2", "-o", "faulthandler_timeout=120", *selection],
+            log, timeout=PYTEST_SECS, env={"DEBRIEF_BINARY": str(ROOT / directory / "src" / "debrief")}, live=True)
+        log.unlink()  # all of it was on the terminal
+        count_junit(outcome, report)
+        if code not in (0, 5) and not outcome.failed:
+            outcome.failed += 1
+            outcome.note = f"pytest ended with {code}"
+        elif code == 5:
+            outcome.note = "none selected"
+
+    def distcheck(self, outcome, log):
+        code = execute(["make", "-C", "build", "-j", JOBS, "distcheck"], log, timeout=300)
+        count(outcome, code == 0)
+
+    def demo(self, outcome, log):
+        code = execute([ROOT / "contrib" / "demo", "--once"], log, timeout=120)
+        count(outcome, code == 0)
+
+
+def count(outcome, passed):
+    if passed:
+        outcome.passed += 1
+    else:
+        outcome.failed += 1
+
+
+def count_unit_test(outcome, result):
+    """cmocka's own counts for a program that prints them; a script counts as one."""
+    verdict = re.search(r"^:test-result: (\w+)", result.read_text(), re.M)
+    verdict = verdict.group(1) if verdict else "ERROR"
+    if verdict == "SKIP":
+        outcome.skipped += 1
+        return
+    text = result.with_suffix(".log").read_text(errors="replace")
+    passed = sum(int(number) for number in re.findall(r"^\[  PASSED  \] (\d+) test", text, re.M))
+    failed = sum(int(number) for number in re.findall(r"^\[  FAILED  \] (?:\S+: )?(\d+) test", text, re.M))
+    if verdict == "PASS":
+        outcome.passed += passed or 1
+        outcome.failed += failed
+    else:
+        outcome.passed += passed
+        outcome.failed += failed or 1
+
+
+def count_junit(outcome, report):
+    if not report.exists():
+        return
+    for suite in xml.etree.ElementTree.parse(report).getroot().iter("testsuite"):
+        total, skipped = int(suite.get("tests", 0)), int(suite.get("skipped", 0))
+        bad = int(suite.get("failures", 0)) + int(suite.get("errors", 0))
+        outcome.failed += bad
+        outcome.skipped += skipped
+        # A test can pass and its teardown fail: then it is both, in `tests` only once.
+        cases = {}
+        for case in suite.iter("testcase"):
+            key = (case.get("classname"), case.get("name"))
+            spoilt = any(case.find(kind) is not None for kind in ("failure", "error", "skipped"))
+            cases[key] = cases.get(key, False) or spoilt
+        outcome.passed += sum(1 for spoilt in cases.values() if not spoilt)
+
+
+def corpus_of(source):
+    """Seeds of a target: tests/fuzz/corpus/<name without fuzz_>, or with it."""
+    base = ROOT / "tests" / "fuzz" / "corpus"
+    return [path for path in (base / source.stem, base / source.stem.removeprefix("fuzz_")) if path.is_dir()]
+
+
+def table(outcomes, setup_secs):
+    rows = [("setup and plain build", "", "", "", f"{setup_secs:.0f}")]
+    rows += [(o.stage, o.passed, o.failed, o.skipped, f"{o.secs:.0f}") for o in outcomes]
+    rows.append(("all", sum(o.passed for o in outcomes), sum(o.failed for o in outcomes),
+                 sum(o.skipped for o in outcomes), f"{setup_secs + sum(o.secs for o in outcomes):.0f}"))
+    width = max(len(row[0]) for row in rows)
+    print(f"\n{'stage':<{width}} {'passed':>7} {'failed':>7} {'skipped':>8} {'seconds':>8}")
+    for name, *numbers in rows:
+        print(f"{name:<{width}} {numbers[0]:>7} {numbers[1]:>7} {numbers[2]:>8} {numbers[3]:>8}")
+    print()
+
+
+def main():
+    parser = argparse.ArgumentParser(prog="contrib/test", add_help=False, allow_abbrev=False)
+    parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--setup-secs", type=float, default=0.0)
+    chosen, pytest_arguments = parser.parse_known_args()
+    LOGS.mkdir(parents=True, exist_ok=True)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+
+    run = Run()
+    # Files and test ids among the arguments say what to run; else it is all.
+    named = any(not word.startswith("-") and (ROOT / word.split("::")[0]).exists() for word in pytest_arguments)
+    selection = pytest_arguments if named else [INTEGRATION, *pytest_arguments]
+    run.stage("unit tests, gcc", run.unit, "build")
+    if chosen.quick:
+        run.stage("integration, plain build", run.pytest, "build", *selection)
+    else:
+        if shutil.which("clang"):
+            run.stage("clang, warnings are errors", run.build, "build-clang", "CC=clang", "--enable-werror",
+                      "CFLAGS=-g -O1")
+        sanitized = run.stage("sanitizer build", run.build, "build-asan", "--enable-werror", "--enable-sanitizers",
+                              "CFLAGS=-g -O1")
+        if sanitized:
+            run.stage("unit tests, sanitizers", run.unit, "build-asan")
+            run.stage("integration, sanitizers", run.pytest, "build-asan", *selection)
+        run.stage("smoke, plain build", run.pytest, "build", INTEGRATION, "-m", "smoke")
+        if shutil.which("clang") and any((ROOT / "tests" / "fuzz").glob("fuzz_*.c")):
+            run.stage("fuzzing", run.fuzz)
+        run.stage("distcheck", run.distcheck)
+    run.stage("demo", run.demo)
+
+    table(run.outcomes, chosen.setup_secs)
+    passed = sum(outcome.passed for outcome in run.outcomes)
+    failed = sum(outcome.failed for outcome in run.outcomes)
+    print(f"{passed} passed, {failed} failed", flush=True)
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
