@@ -2,7 +2,7 @@
 --
 -- session fact       {sid, user, heard_at, agent?, agent_at?, claim?, claim_at?, started_at?, ended_at?, ended_by?}
 -- conversation fact  {cid, id, agent, final, event_at, hash, received_at, started_at?, ended_at?, named_session?,
---                     named_user?, failure?, evaluation? {status, reason?, at}}
+--                     named_user?, failure?, evaluation? {status, reason?, at}}; at is 0 for the provider's own
 -- Times are whole milliseconds. A member that is not known is not there.
 -- Facts merge by a fixed order, not by arrival: what users say, the earliest heard; what the
 -- provider says, whole, the greater of (final, event_at, hash).
@@ -59,7 +59,7 @@ end
 
 local EVALUATION_RANK = {pending = 1, failed = 2, complete = 3}
 
-local function merge_evaluation(a, b)
+local function greater_evaluation(a, b)
   if not a then return b end
   if not b then return a end
   local ra, rb = EVALUATION_RANK[a.status], EVALUATION_RANK[b.status]
@@ -67,16 +67,22 @@ local function merge_evaluation(a, b)
   return a
 end
 
+local function is_greater_content(a, b)
+  if a.final ~= b.final then return a.final > b.final end
+  if a.event_at ~= b.event_at then return a.event_at > b.event_at end
+  return before(b.hash, a.hash)
+end
+
 -- Two facts of one conversation, or one and nil.
 local function merge_conversation(a, b)
   if not a then return b end
   if not b then return a end
-  local m = a
-  if b.final > a.final or (b.final == a.final and (b.event_at > a.event_at
-      or (b.event_at == a.event_at and before(a.hash, b.hash)))) then
-    m = b
-  end
-  m.evaluation = merge_evaluation(a.evaluation, b.evaluation)
+  local m, other = a, b
+  if is_greater_content(b, a) then m, other = b, a end
+  -- what the provider made of lesser content (at = 0) counts no more
+  local evaluation = other.evaluation
+  if evaluation and evaluation.at == 0 and is_greater_content(m, other) then evaluation = nil end
+  m.evaluation = greater_evaluation(m.evaluation, evaluation)
   m.received_at = least(a.received_at, b.received_at)
   return m
 end

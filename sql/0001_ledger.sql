@@ -240,7 +240,7 @@ CREATE TABLE evaluations (
 	status text COLLATE "C" NOT NULL DEFAULT 'pending' CHECK (status IN ('pending', 'failed', 'complete')),
 	result jsonb,
 	reason text,
-	-- of two evaluations of one status the later one counts
+	-- when an evaluation from outside came; 0: the provider's own
 	revised_ms bigint NOT NULL DEFAULT 0,
 	requested_at timestamptz NOT NULL DEFAULT now(),
 	completed_at timestamptz

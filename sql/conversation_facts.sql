@@ -1,7 +1,7 @@
 -- What the conversation index is filled with. $1 conversation id.
 -- One row: {"content"?, "claims": [session fact …], "holder"?, "named_owner"?}
 SELECT jsonb_strip_nulls(jsonb_build_object(
-	'content', debrief_conversation_fact(i),
+	'content', CASE WHEN i.id IS NOT NULL THEN debrief_conversation_fact(i) END,
 	'holder', i.user_id,
 	'named_owner', (SELECT s.user_id FROM interview_sessions s WHERE s.client_session_id = i.claimed_session_id),
 	'claims', COALESCE((SELECT jsonb_agg(c.fact) FROM

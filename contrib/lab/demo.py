@@ -16,6 +16,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
 from lab import Lab, LabError, default_binary  # noqa: E402
 from lab.node import environment, sanitizer_environment  # noqa: E402
+from lab.process import tail  # noqa: E402
 from simulator import Simulator  # noqa: E402
 
 WEBHOOK_DELAY_SECS = 5
@@ -82,21 +83,21 @@ class Story:
         self.simulator.end(call.id)
         delivery = self.simulator.send(call.id, delay=WEBHOOK_DELAY_SECS)
         self.tell(f"provider: will send its webhook in {WEBHOOK_DELAY_SECS} s, for {call.id}")
-        final = self.poll_until_final()
-        if delivery.wait() != 200:
-            raise LabError(f"the webhook was answered {delivery.status}")
+        final = self.poll_until_final(delivery)
         if (final["status"], final["evaluationStatus"]) != ("completed", "complete"):
             raise LabError(f"the session ended as {final}")
         if final["conversationId"] != call.id:
             raise LabError(f"the session was joined to {final['conversationId']}, not to {call.id}")
         return final["interviewId"]
 
-    def poll_until_final(self):
-        """Polls with If-None-Match; tells what changes."""
+    def poll_until_final(self, delivery):
+        """Polls with If-None-Match; tells what changes. A webhook that is refused ends it."""
         path = f"/api/interviews/by-session/{self.session}"
         etag, unchanged, answer = None, 0, None
         deadline = time.monotonic() + STORY_TIMEOUT_SECS
         while time.monotonic() < deadline:
+            if delivery.done.is_set() and delivery.status != 200:
+                raise LabError(f"the webhook was answered {delivery.status}")
             status, headers, body = self.call("GET", path, etag=etag)
             if status == 304:
                 unchanged += 1
@@ -172,20 +173,23 @@ def main():
         print("\nThe servers\n", flush=True)
         with Lab(chosen.binary, options={"workers": 2, "environment": "development"}, progress=progress) as lab:
             webhooks = lab.nodes[0].url + "/webhooks/elevenlabs"
-            with Simulator(webhooks, lab.secret, retry_scale=0.01) as simulator:
+            with Simulator(webhooks, lab.secret, retry_scale=0.001) as simulator:
                 progress(f"the simulated provider listens on {simulator.url}")
                 story = Story(lab, simulator)
-                story.mint()
                 print("\nThe story\n", flush=True)
-                interview = story.play()
-                story.show(interview)
+                try:
+                    story.mint()
+                    interview = story.play()
+                    story.show(interview)
+                except (LabError, OSError, KeyError, TypeError) as error:
+                    raise LabError(f"{error}\n{lab.nodes[0].name} said last:\n{tail(lab.nodes[0].log)}") from error
                 if not chosen.once:
                     invite(story, interview)
                     threading.Event().wait()
     except KeyboardInterrupt:
         print("\nAll down again.", flush=True)
         return 0
-    except (LabError, OSError, KeyError) as error:
+    except (LabError, OSError) as error:
         print(f"\nThe demo failed: {error}", file=sys.stderr, flush=True)
         return 1
     if chosen.once:

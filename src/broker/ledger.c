@@ -143,7 +143,7 @@ STEP ledger_keep_conversation(struct ledger_write *write, const struct conversat
 	evaluation[1] = pending ? "pending" : c->evaluation_status;
 	evaluation[2] = pending ? NULL : text_or_null(arena, c->evaluation_result);
 	evaluation[3] = pending ? NULL : c->evaluation_reason;
-	evaluation[4] = arena_printf(arena, "%" PRId64, c->event_timestamp_secs * 1000);
+	evaluation[4] = c->body_sha256;
 	evaluation[5] = external ? "true" : "false";
 
 	facts[0] = cid;

@@ -16,7 +16,11 @@
 #define PREFLIGHT_HEADERS "Authorization, Content-Type, If-None-Match, Prefer, Last-Event-ID, traceparent"
 #define PREFLIGHT_MAX_AGE "7200"
 
-enum { ALL_METHODS = 0xffff }; /* unknown ones too: it is us who refuse them, in our words */
+enum {
+	ALL_METHODS = 0xffff, /* unknown ones too: it is us who refuse them, in our words */
+	/* a body that is not far over the limit is refused in our words, the rest in evhttp's */
+	BODY_SLACK = 64 * 1024,
+};
 
 static const char *const method_names[HTTP_METHODS] = {
 	[HTTP_GET] = "GET",       [HTTP_HEAD] = "HEAD",   [HTTP_POST] = "POST",       [HTTP_PUT] = "PUT",
@@ -182,16 +186,19 @@ static enum step exchange_route(struct http_exchange *ex)
 	const struct http_route *route = ex->match.route;
 	struct evbuffer *input = evhttp_request_get_input_buffer(ex->evreq);
 	size_t body_len = evbuffer_get_length(input);
+	size_t body_max = route->body_max;
 	struct request *req = &ex->req;
 
+	if (body_max > ex->server->options.body_max)
+		body_max = ex->server->options.body_max;
 	req->route = route->pattern;
 	for (size_t i = 0; i < ex->match.param_count; i++)
 		ex->match.params[i].value = http_decode(&req->job.arena, ex->match.params[i].value, false);
 	if (route->body_max > 0 && body_len > 0) {
-		if (body_len > route->body_max)
+		if (body_len > body_max)
 			return reply_problem(req, 413, NULL,
 					     "the body has %zu bytes, more than the limit of %zu", body_len,
-					     route->body_max);
+					     body_max);
 		req->body = (struct span){(char *)evbuffer_pullup(input, -1), body_len};
 		if (req->body.p == NULL)
 			return reply_problem(req, 503, NULL, "out of memory");
@@ -274,7 +281,7 @@ static bool server_start(struct http_server *server, struct event_base *base, in
 	evhttp_set_allowed_methods(server->evhttp, ALL_METHODS);
 	evhttp_set_default_content_type(server->evhttp, NULL);
 	evhttp_set_max_headers_size(server->evhttp, HTTP_HEADERS_MAX);
-	evhttp_set_max_body_size(server->evhttp, (ev_ssize_t)server->options.body_max);
+	evhttp_set_max_body_size(server->evhttp, (ev_ssize_t)(server->options.body_max + BODY_SLACK));
 	evhttp_set_timeout(server->evhttp, HTTP_IDLE_SECS);
 	/* Read a body that is too large to its end, else the reset hides the 413. */
 	evhttp_set_flags(server->evhttp, EVHTTP_SERVER_LINGERING_CLOSE);

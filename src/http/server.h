@@ -26,7 +26,7 @@ struct http_server_options {
 	const struct http_route *routes; /* lives as long as the server */
 	size_t route_count;
 	const struct config_list *cors_origins; /* exact origins; NULL: no CORS */
-	size_t body_max;                 /* evhttp's own limit, for all routes */
+	size_t body_max;                 /* for all routes; far over it evhttp refuses by itself */
 	int64_t request_timeout_ms;      /* becomes the job's deadline */
 	void *app;                       /* for request_app() */
 	void (*answered)(struct request *req); /* once a request, after its reply: for the log; or NULL */

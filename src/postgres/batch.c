@@ -5,7 +5,6 @@
  *                   ▲────────┘ failed with others
  */
 #include <event2/event.h>
-#include <stdlib.h>
 
 #include "base/clock.h"
 #include "postgres/connection.h"
@@ -13,131 +12,10 @@
 enum {
 	BATCH_MEMBERS_MAX = 64,
 	BATCH_BYTES_MAX = 4 << 20,
-	TRIES_MAX = 5,         /* of a member that ends in deadlocks */
-	TRY_PAUSE_MS = 10,     /* times the tries so far, and up to as much again */
-	STUCK_GRACE_MS = 500   /* past statement_timeout, for the server's own error to arrive */
+	TRIES_MAX = 5,       /* of a member that ends in deadlocks */
+	TRY_PAUSE_MS = 10,   /* times the tries so far, and up to as much again */
+	STUCK_GRACE_MS = 500 /* past statement_timeout, for the server's own error to arrive */
 };
-
-static struct postgres_member *member_new(struct job *job, postgres_step *next, void *ctx, size_t count,
-					  size_t param_count)
-{
-	size_t size = sizeof(struct postgres_member) + count * sizeof(struct postgres_query) +
-		      count * sizeof(PGresult *) + param_count * sizeof(char *);
-	struct postgres_member *member = xcalloc(1, size);
-
-	member->job = job;
-	member->next = next;
-	member->ctx = ctx;
-	member->count = count;
-	member->bytes = size;
-	return member;
-}
-
-/* Copies the queries behind the member; the parameters' bytes stay the job's. */
-static void member_set_queries(struct postgres_member *member, const struct postgres_query *queries)
-{
-	struct postgres_query *copy = (struct postgres_query *)(member + 1);
-	const char **params;
-
-	member->queries = copy;
-	member->results = (PGresult **)(copy + member->count);
-	params = (const char **)(member->results + member->count);
-	for (size_t i = 0; i < member->count; i++) {
-		copy[i] = queries[i];
-		copy[i].params = params;
-		for (size_t k = 0; k < queries[i].param_count; k++) {
-			*params = queries[i].params[k];
-			member->bytes += *params ? strlen(*params) : 0;
-			params++;
-		}
-	}
-}
-
-static void member_clear_results(struct postgres_member *member)
-{
-	for (size_t i = 0; member->results && i < member->count; i++) {
-		PQclear(member->results[i]);
-		member->results[i] = NULL;
-	}
-	member->failure = NULL;
-}
-
-static void member_free(struct postgres_member *member)
-{
-	member_clear_results(member);
-	free(member);
-}
-
-/* Answers in the next loop turn, never from inside the submitting call. */
-static void member_defer(struct postgres *postgres, struct job *job, postgres_step *next, void *ctx,
-			 enum call_status status)
-{
-	struct postgres_member *member = member_new(job, next, ctx, 0, 0);
-	struct timeval now = {0, 0};
-
-	member->status = status;
-	TAILQ_INSERT_TAIL(&postgres->answered, member, link);
-	event_add(postgres->answer_event, &now);
-}
-
-/* Takes a member off one of the three lists for good, answered with `status` unless it was before. */
-static void member_drop(struct postgres *postgres, struct postgres_members *list, struct postgres_member *member,
-			enum call_status status)
-{
-	TAILQ_REMOVE(list, member, link);
-	postgres->bytes -= member->bytes;
-	if (member->next)
-		member_defer(postgres, member->job, member->next, member->ctx, status);
-	member_free(member);
-}
-
-static const char *answer_text(const struct postgres *postgres, const struct postgres_member *member)
-{
-	const char *message;
-
-	switch (member->status) {
-	case CALL_OK: return "";
-	case CALL_TIMEOUT: return "no answer in time";
-	case CALL_BUSY: return "too much is queued";
-	case CALL_DOWN: return postgres->reason[0] ? postgres->reason : "the connection was lost";
-	case CALL_ERROR: break;
-	}
-	message = PQresultErrorField(member->failure, PG_DIAG_MESSAGE_PRIMARY);
-	return message ? message : "unexpected result";
-}
-
-/* Runs the steps of a list of the caller's own. */
-static void members_answer(struct postgres *postgres, struct postgres_members *members)
-{
-	struct postgres_member *member;
-
-	while ((member = TAILQ_FIRST(members))) {
-		const char *sqlstate = PQresultErrorField(member->failure, PG_DIAG_SQLSTATE);
-		struct postgres_reply reply = {.status = member->status, .error = answer_text(postgres, member)};
-		struct job *job = member->job;
-		enum step step;
-
-		if (member->status == CALL_ERROR && sqlstate && strlen(sqlstate) < sizeof(reply.sqlstate))
-			memcpy(reply.sqlstate, sqlstate, strlen(sqlstate) + 1);
-		if (member->status == CALL_OK) {
-			reply.n = member->count;
-			reply.rows = (struct postgres_rows *const *)member->results;
-		}
-		TAILQ_REMOVE(members, member, link);
-		step = member->next(member->ctx, &reply);
-		member_free(member);
-		job_run(job, step);
-	}
-}
-
-/* Answers what is deferred now; what the steps defer anew waits for the next turn. */
-void postgres_run_answered(struct postgres *postgres)
-{
-	struct postgres_members members = TAILQ_HEAD_INITIALIZER(members);
-
-	TAILQ_CONCAT(&members, &postgres->answered, link);
-	members_answer(postgres, &members);
-}
 
 static void batch_reset(struct postgres *postgres)
 {
@@ -155,7 +33,7 @@ void postgres_defer_all(struct postgres *postgres)
 
 	for (size_t i = 0; i < sizeof(lists) / sizeof(lists[0]); i++) {
 		while (!TAILQ_EMPTY(lists[i]))
-			member_drop(postgres, lists[i], TAILQ_FIRST(lists[i]), CALL_DOWN);
+			postgres_member_drop(postgres, lists[i], TAILQ_FIRST(lists[i]), CALL_DOWN);
 	}
 	batch_reset(postgres);
 	postgres->resume_ms = 0;
@@ -167,7 +45,6 @@ enum step postgres_submit(struct postgres *postgres, struct job *job, size_t cou
 	int64_t now_ms = clock_monotonic_ms();
 	enum call_status refusal = CALL_OK;
 	struct postgres_member *member;
-	size_t param_count = 0;
 
 	if (postgres->state != POSTGRES_READY)
 		refusal = CALL_DOWN;
@@ -176,13 +53,10 @@ enum step postgres_submit(struct postgres *postgres, struct job *job, size_t cou
 	else if (job->deadline_ms <= now_ms)
 		refusal = CALL_TIMEOUT;
 	if (refusal != CALL_OK) {
-		member_defer(postgres, job, next, ctx, refusal);
+		postgres_member_defer(postgres, job, next, ctx, refusal);
 		return PARKED;
 	}
-	for (size_t i = 0; i < count; i++)
-		param_count += queries[i].param_count;
-	member = member_new(job, next, ctx, count, param_count);
-	member_set_queries(member, queries);
+	member = postgres_member_new(job, next, ctx, count, queries);
 	member->deadline_ms = now_ms + postgres->options.timeout_ms;
 	if (job->deadline_ms < member->deadline_ms)
 		member->deadline_ms = job->deadline_ms;
@@ -220,8 +94,8 @@ static bool member_send(PGconn *conn, const struct postgres_member *member)
 	for (size_t i = 0; i < member->count; i++) {
 		const struct postgres_query *query = &member->queries[i];
 
-		if (!PQsendQueryPrepared(conn, statement_texts[query->statement].name, (int)query->param_count,
-					 query->params, NULL, NULL, 0))
+		if (!PQsendQueryPrepared(conn, statement_texts[query->statement].name,
+					 (int)query->param_count, query->params, NULL, NULL, 0))
 			return false;
 	}
 	return true;
@@ -241,7 +115,7 @@ void postgres_send_batch(struct postgres *postgres)
 	postgres->at = TAILQ_FIRST(&postgres->sent);
 	if (!postgres->at)
 		return;
-	TAILQ_FOREACH(member, &postgres->sent, link)
+	TAILQ_FOREACH (member, &postgres->sent, link)
 		ok = ok && member_send(postgres->conn, member);
 	if (ok && PQpipelineSync(postgres->conn))
 		postgres_flush(postgres);
@@ -259,7 +133,8 @@ static bool sqlstate_is(const PGresult *result, const char *code)
 /* A failed member of a failed batch: true if it is answered, false if it goes to `alone`. */
 static bool member_judge(struct postgres *postgres, struct postgres_member *member, bool was_alone)
 {
-	if (sqlstate_is(member->failure, "57014")) { /* it had all its time: a second try would stall the rest */
+	if (sqlstate_is(member->failure,
+			"57014")) { /* it had all its time: a second try would stall the rest */
 		member->status = CALL_TIMEOUT;
 		return true;
 	}
@@ -293,12 +168,12 @@ static void batch_end(struct postgres *postgres)
 		member->status = CALL_OK;
 		if (!member->next) { /* timed out: its job is gone, and its parameters */
 			postgres->bytes -= member->bytes;
-			member_free(member);
+			postgres_member_free(member);
 		} else if (!postgres->failed || member_judge(postgres, member, was_alone)) {
 			postgres->bytes -= member->bytes;
 			TAILQ_INSERT_TAIL(&done, member, link);
 		} else {
-			member_clear_results(member);
+			postgres_member_clear_results(member);
 			TAILQ_INSERT_TAIL(&again, member, link);
 		}
 	}
@@ -307,7 +182,7 @@ static void batch_end(struct postgres *postgres)
 	postgres->sync_failure = NULL;
 	batch_reset(postgres);
 	postgres_send_batch(postgres);
-	members_answer(postgres, &done);
+	postgres_members_answer(postgres, &done);
 	PQclear(sync_failure);
 }
 
@@ -319,7 +194,8 @@ static void batch_take(struct postgres *postgres, PGresult *result)
 	bool ok = status == PGRES_COMMAND_OK || status == PGRES_TUPLES_OK;
 
 	postgres->got_result = true;
-	if (status == PGRES_FATAL_ERROR && postgres_sqlstate_breaks(PQresultErrorField(result, PG_DIAG_SQLSTATE))) {
+	if (status == PGRES_FATAL_ERROR &&
+	    postgres_sqlstate_breaks(PQresultErrorField(result, PG_DIAG_SQLSTATE))) {
 		postgres_break(postgres, PQresultErrorMessage(result));
 		PQclear(result);
 		return;
@@ -382,10 +258,10 @@ static int64_t members_expire(struct postgres *postgres, struct postgres_members
 			if (member->deadline_ms < wake_ms)
 				wake_ms = member->deadline_ms;
 		} else if (list == &postgres->sent) {
-			member_defer(postgres, member->job, member->next, member->ctx, CALL_TIMEOUT);
+			postgres_member_defer(postgres, member->job, member->next, member->ctx, CALL_TIMEOUT);
 			member->next = NULL;
 		} else {
-			member_drop(postgres, list, member, CALL_TIMEOUT);
+			postgres_member_drop(postgres, list, member, CALL_TIMEOUT);
 		}
 	}
 	return wake_ms;

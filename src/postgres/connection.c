@@ -53,22 +53,10 @@ static void postgres_disarm(struct postgres *postgres)
 	postgres->timer_at_ms = INT64_MAX;
 }
 
-/* libpq's messages have several lines; a reason is one. */
+/* libpq's messages have several lines; a reason is the first. */
 static void reason_set(char *reason, size_t size, const char *text)
 {
-	size_t n = 0;
-
-	for (; *text && n + 1 < size; text++) {
-		bool space = *text == '\n' || *text == '\t' || *text == ' ';
-
-		if (!space)
-			reason[n++] = *text;
-		else if (n && reason[n - 1] != ' ')
-			reason[n++] = ' ';
-	}
-	while (n && reason[n - 1] == ' ')
-		n--;
-	reason[n] = '\0';
+	snprintf(reason, size, "%.*s", (int)strcspn(text, "\n"), text);
 }
 
 /* The only place where the state changes. A NULL reason keeps the last one. */

@@ -1,5 +1,5 @@
 /* The Postgres room's inside: the connection's machine (connection.c), what is asked of
- * a new connection (setup.c) and the batches on it (batch.c).
+ * a new connection (setup.c), the calls (member.c) and their batches (batch.c).
  *
  * Invariant: members are queued, alone or sent only while the state is READY; whatever
  * ends that state moves them to `answered`. */
@@ -29,8 +29,8 @@ struct postgres_member {
 	postgres_step *next; /* NULL once timed out: answered, but its results are still to come */
 	void *ctx;
 	int64_t deadline_ms;
-	size_t bytes;        /* of its parameters and of itself */
-	unsigned tries;      /* alone, that ended in a deadlock or a serialization failure */
+	size_t bytes;   /* of its parameters and of itself */
+	unsigned tries; /* alone, that ended in a deadlock or a serialization failure */
 	enum call_status status;
 	size_t count;
 	const struct postgres_query *queries; /* behind the struct; parameters stay the job's */
@@ -57,9 +57,9 @@ struct postgres {
 	struct event *socket; /* of the present socket, or NULL */
 	short watched;        /* what `socket` waits for */
 	struct event *timer;
-	int64_t timer_at_ms;  /* INT64_MAX: not armed */
-	int at_check;         /* CHECKING: which is under way */
-	size_t at_statement;  /* PREPARING: which is being answered */
+	int64_t timer_at_ms; /* INT64_MAX: not armed */
+	int at_check;        /* CHECKING: which is under way */
+	size_t at_statement; /* PREPARING: which is being answered */
 
 	struct postgres_members queued;   /* to be sent in batches */
 	struct postgres_members alone;    /* of a failed batch: to be sent one by one, before `queued` */
@@ -69,13 +69,13 @@ struct postgres {
 	struct event *send_event;
 	struct event *answer_event;
 
-	struct postgres_member *at;       /* whose result comes next; NULL: the Sync's */
+	struct postgres_member *at; /* whose result comes next; NULL: the Sync's */
 	size_t at_query;
-	bool got_result;                  /* for it; its terminating NULL comes next */
-	bool failed;                      /* something in this batch did */
-	PGresult *sync_failure;           /* the commit itself */
-	int64_t progress_ms;              /* when anything was last sent or received */
-	int64_t resume_ms;                /* nothing is sent before: the pause before another try */
+	bool got_result;        /* for it; its terminating NULL comes next */
+	bool failed;            /* something in this batch did */
+	PGresult *sync_failure; /* the commit itself */
+	int64_t progress_ms;    /* when anything was last sent or received */
+	int64_t resume_ms;      /* nothing is sent before: the pause before another try */
 };
 
 /* connection.c. Breaks the connection, if any: all calls get CALL_DOWN, deferred. */
@@ -100,11 +100,24 @@ void postgres_start_checks(struct postgres *postgres);
 void postgres_read_checks(struct postgres *postgres);
 void postgres_read_prepared(struct postgres *postgres);
 
+/* member.c. Copies the queries, but not the bytes of their parameters: those stay the job's. */
+struct postgres_member *postgres_member_new(struct job *job, postgres_step *next, void *ctx, size_t count,
+					    const struct postgres_query *queries);
+void postgres_member_clear_results(struct postgres_member *member);
+void postgres_member_free(struct postgres_member *member);
+/* Answers in the next loop turn, never from inside the submitting call. */
+void postgres_member_defer(struct postgres *postgres, struct job *job, postgres_step *next, void *ctx,
+			   enum call_status status);
+/* Takes a member off `list` for good, answered with `status` unless it was before. */
+void postgres_member_drop(struct postgres *postgres, struct postgres_members *list,
+			  struct postgres_member *member, enum call_status status);
+void postgres_members_answer(struct postgres *postgres, struct postgres_members *members);
+void postgres_run_answered(struct postgres *postgres);
+
 /* batch.c */
 void postgres_send_batch(struct postgres *postgres);
 void postgres_read_batch(struct postgres *postgres);
 void postgres_expire_calls(struct postgres *postgres);
 void postgres_defer_all(struct postgres *postgres); /* all get CALL_DOWN, deferred */
-void postgres_run_answered(struct postgres *postgres);
 
 #endif

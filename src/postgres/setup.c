@@ -57,7 +57,8 @@ static bool check_judge(struct postgres *postgres, const PGresult *result, char 
 		return true;
 	case CHECK_WRITABLE:
 		snprintf(reason, size,
-			 "the database is read-only: it is a standby, or default_transaction_read_only is set");
+			 "the database is read-only: it is a standby, or default_transaction_read_only is "
+			 "set");
 		return span_is(value, "off");
 	case CHECK_SCHEMA:
 		snprintf(reason, size,
@@ -65,7 +66,8 @@ static bool check_judge(struct postgres *postgres, const PGresult *result, char 
 			 (long long)number, postgres->options.schema_version);
 		return number >= postgres->options.schema_version;
 	case CHECK_PARTITIONS:
-		snprintf(reason, size, "the ledger was set up with %lld partitions, the option `partitions` is %lld",
+		snprintf(reason, size,
+			 "the ledger was set up with %lld partitions, the option `partitions` is %lld",
 			 (long long)number, (long long)postgres->options.partitions);
 		return number == postgres->options.partitions;
 	}

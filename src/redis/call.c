@@ -23,7 +23,8 @@ static struct redis_call *call_new(struct job *job, redis_step *next, void *ctx,
 }
 
 /* Answers in the next loop turn, never from inside the submitting call. */
-static void call_defer(struct redis *redis, struct job *job, redis_step *next, void *ctx, enum call_status status)
+static void call_defer(struct redis *redis, struct job *job, redis_step *next, void *ctx,
+		       enum call_status status)
 {
 	struct redis_call *call = call_new(job, next, ctx, 0, 0);
 	struct timeval now = {0, 0};
@@ -49,9 +50,12 @@ void redis_defer_sent(struct redis *redis)
 static struct span deferred_text(const struct redis *redis, enum call_status status)
 {
 	switch (status) {
-	case CALL_TIMEOUT: return SPAN("no answer in time");
-	case CALL_BUSY: return SPAN("too many calls are outstanding");
-	default: return redis->reason[0] ? span_of(redis->reason) : SPAN("the connection was lost");
+	case CALL_TIMEOUT:
+		return SPAN("no answer in time");
+	case CALL_BUSY:
+		return SPAN("too many calls are outstanding");
+	default:
+		return redis->reason[0] ? span_of(redis->reason) : SPAN("the connection was lost");
 	}
 }
 
@@ -63,7 +67,8 @@ void redis_run_deferred(struct redis *redis)
 
 	STAILQ_CONCAT(&calls, &redis->deferred);
 	while ((call = STAILQ_FIRST(&calls))) {
-		struct redis_reply reply = {.status = call->status, .error = deferred_text(redis, call->status)};
+		struct redis_reply reply = {.status = call->status,
+					    .error = deferred_text(redis, call->status)};
 		struct job *job = call->job;
 		enum step step;
 
@@ -186,8 +191,8 @@ static void call_on_reply(redisAsyncContext *ac, void *r, void *privdata)
 static bool call_send(struct redis *redis, struct redis_call *call)
 {
 	call->sent_ms = clock_monotonic_ms();
-	if (redisAsyncCommandArgv(redis->ac, call_on_reply, call, (int)call->argc, call->argv, call->argv_len) !=
-	    REDIS_OK)
+	if (redisAsyncCommandArgv(redis->ac, call_on_reply, call, (int)call->argc, call->argv,
+				  call->argv_len) != REDIS_OK)
 		return false;
 	STAILQ_INSERT_TAIL(&redis->sent, call, link);
 	redis->sent_count++;
@@ -213,7 +218,8 @@ void redis_expire_calls(struct redis *redis)
 	int64_t wake_ms = INT64_MAX;
 	struct redis_call *call;
 
-	STAILQ_FOREACH(call, &redis->sent, link) {
+	STAILQ_FOREACH(call, &redis->sent, link)
+	{
 		if (!call->next)
 			continue;
 		if (call->deadline_ms <= now_ms) {

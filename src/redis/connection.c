@@ -234,9 +234,8 @@ static void connection_on_connect(const redisAsyncContext *ac, int status)
 		redis_break(redis, ac->c.errstr);
 		return;
 	}
-	if (redis->url.host[0] &&
-	    (setsockopt(ac->c.fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)) != 0 ||
-	     redisEnableKeepAlive(&redis->ac->c) != REDIS_OK))
+	if (redis->url.host[0] && (setsockopt(ac->c.fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)) != 0 ||
+				   redisEnableKeepAlive(&redis->ac->c) != REDIS_OK))
 		log_event(LOG_DEBUG, "redis_socket_options", "error=%s", LOG_TEXT(span_of(ac->c.errstr)));
 	redis_set_state(redis, REDIS_PREPARING, NULL);
 	if (!prepare_send_all(redis))

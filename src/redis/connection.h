@@ -26,7 +26,7 @@ struct redis_url {
 	char password[1024]; /* "" without */
 	char host[256];      /* "" for a unix socket; a name is looked up at each connect, which blocks */
 	int port;
-	char path[108];      /* of the unix socket */
+	char path[108]; /* of the unix socket */
 	int64_t db;
 };
 
@@ -50,21 +50,21 @@ struct redis {
 	struct redis_options options; /* without its url */
 	struct redis_url url;
 	enum redis_state state;
-	unsigned failures;     /* since the last READY, for the back-off */
-	char reason[256];      /* why not ready; "" when ready */
+	unsigned failures; /* since the last READY, for the back-off */
+	char reason[256];  /* why not ready; "" when ready */
 	char replid[64];
 	redisAsyncContext *ac; /* NULL when RESTING or STOPPED */
 	struct event *timer;
-	int64_t timer_at_ms;   /* INT64_MAX: not armed */
+	int64_t timer_at_ms; /* INT64_MAX: not armed */
 
 	struct redis_calls sent;
 	size_t sent_count;
 	struct redis_calls deferred; /* to be answered in the next loop turn */
 	struct event *deferred_event;
 
-	struct span *values;   /* of the reply whose step is running */
+	struct span *values; /* of the reply whose step is running */
 	size_t values_max;
-	char *digits;          /* text of its integers */
+	char *digits; /* text of its integers */
 	size_t digits_max;
 };
 
@@ -76,8 +76,8 @@ void redis_arm(struct redis *redis, int64_t at_ms);
 bool redis_error_breaks(const redisReply *reply);
 
 /* call.c */
-void redis_defer_sent(struct redis *redis);    /* all that was sent gets CALL_DOWN, deferred */
-void redis_expire_calls(struct redis *redis);  /* answers what is past its deadline */
+void redis_defer_sent(struct redis *redis);   /* all that was sent gets CALL_DOWN, deferred */
+void redis_expire_calls(struct redis *redis); /* answers what is past its deadline */
 void redis_run_deferred(struct redis *redis);
 
 /* events.c. Hooks a new context to the loop; false if there is no memory. */

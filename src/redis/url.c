@@ -11,7 +11,8 @@ static int hex_digit(char c)
 	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
-/* Percent-decodes `in` (RFC 3986, 2.1) into a buffer; false if it is malformed, holds a NUL or doesn't fit. */
+/* Percent-decodes `in` (RFC 3986, 2.1) into a buffer; false if it is malformed, holds a NUL or doesn't fit.
+ */
 static bool decode(struct span in, char *out, size_t size)
 {
 	size_t n = 0;

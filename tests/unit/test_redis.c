@@ -19,7 +19,7 @@
 #include "base/log.h"
 #include "redis/redis.h"
 
-enum { TIMEOUT_MS = 150, CALLS_MAX = 4, REPLID_LEN = 40 };
+enum { TIMEOUT_MS = 400, CALLS_MAX = 4, REPLID_LEN = 40 };
 static const char *const replid = "0123456789abcdef0123456789abcdef01234567";
 
 struct fixture;
@@ -31,11 +31,11 @@ struct fixture {
 	struct bufferevent *client; /* the newest connection to the scripted server */
 	redisReader *reader;
 	size_t connections;
-	size_t commands;            /* on this connection, without those of PREPARING */
-	char heard[4096];           /* all commands of PREPARING, by name */
+	size_t commands;  /* on this connection, without those of PREPARING */
+	char heard[4096]; /* all commands of PREPARING, by name */
 	const char *role;
-	const char *prepare_error;  /* the next PREPARING fails with this, once */
-	on_command *answer;         /* to all other commands; NULL: never */
+	const char *prepare_error; /* the next PREPARING fails with this, once */
+	on_command *answer;        /* to all other commands; NULL: never */
 
 	struct redis *redis;
 	size_t ready_count, down_count;
@@ -49,7 +49,7 @@ struct call {
 	bool submitting;
 	enum call_status status;
 	char error[128];
-	char values[256]; /* "a|b|(nil)" */
+	char values[256];  /* "a|b|(nil)" */
 	struct call *then; /* submitted from inside the step */
 };
 
@@ -72,7 +72,8 @@ static void server_prepare(struct fixture *f, const redisReply *command)
 		say(f, f->prepare_error);
 		f->prepare_error = NULL;
 	} else if (strcmp(name, "INFO") == 0) {
-		snprintf(info, sizeof(info), "# Replication\r\nrole:%s\r\nmaster_replid:%s\r\nx:y\r\n", f->role, replid);
+		snprintf(info, sizeof(info), "# Replication\r\nrole:%s\r\nmaster_replid:%s\r\nx:y\r\n",
+			 f->role, replid);
 		snprintf(text, sizeof(text), "$%zu\r\n%s\r\n", strlen(info), info);
 		say(f, text);
 	} else if (strcmp(name, "SCRIPT") == 0) {
@@ -126,8 +127,8 @@ static void server_on_event(struct bufferevent *bev, short what, void *arg)
 	bufferevent_free(bev);
 }
 
-static void server_on_accept(struct evconnlistener *listener, evutil_socket_t fd, struct sockaddr *address, int n,
-			     void *arg)
+static void server_on_accept(struct evconnlistener *listener, evutil_socket_t fd, struct sockaddr *address,
+			     int n, void *arg)
 {
 	struct fixture *f = arg;
 
@@ -194,8 +195,11 @@ static void start(struct fixture *f, const char *path)
 	socklen_t n = sizeof(address);
 	char url[256];
 	const char *error;
-	struct redis_options options = {
-		.timeout_ms = TIMEOUT_MS, .calls_max = CALLS_MAX, .changed = on_changed, .arg = f, .url = url};
+	struct redis_options options = {.timeout_ms = TIMEOUT_MS,
+					.calls_max = CALLS_MAX,
+					.changed = on_changed,
+					.arg = f,
+					.url = url};
 
 	getsockname(evconnlistener_get_fd(f->listener), (struct sockaddr *)&address, &n);
 	snprintf(url, sizeof(url), path, ntohs(address.sin_port));
@@ -282,14 +286,26 @@ static void call_start(struct call *call, struct fixture *f, int64_t patience_ms
 	call->submitting = false;
 }
 
+/* Until the call has ended; whether it ended well is the caller's to check. */
+static void await(struct fixture *f, const struct call *call)
+{
+	int64_t limit_ms = clock_monotonic_ms() + 5000;
+	struct event *tick = event_new(f->base, -1, EV_PERSIST, stop, &(bool){false});
+	struct timeval interval = {0, 100000};
+
+	event_add(tick, &interval);
+	while (call->ends == 0 && clock_monotonic_ms() < limit_ms)
+		event_base_loop(f->base, EVLOOP_ONCE);
+	event_free(tick);
+}
+
 /* One call, alone, to its end. */
 static struct call call_alone(struct fixture *f)
 {
 	struct call call = {0};
 
 	call_start(&call, f, 10000);
-	for (int i = 0; i < 1000 && call.ends == 0; i++)
-		event_base_loop(f->base, EVLOOP_ONCE);
+	await(f, &call);
 	assert_int_equal(call.steps, 1);
 	assert_int_equal(call.ends, 1);
 	return call;
@@ -443,7 +459,7 @@ static void test_half_reply_waits_for_the_rest(void **state)
 	run(f, 30, NULL);
 	assert_int_equal(call.steps, 0);
 	say(f, "\r\n");
-	run(f, 30, NULL);
+	await(f, &call);
 	assert_answered(&call, CALL_OK);
 	assert_string_equal(call.values, "hello|7");
 }
@@ -512,7 +528,7 @@ static void test_plain_command(void **state)
 	job_init(&call.job, clock_monotonic_ms() + 1000, call_end);
 	assert_int_equal(redis_command(f->redis, &call.job, 2, words, call_on_done, &call), PARKED);
 	assert_int_equal(call.steps, 0);
-	run(f, 50, NULL);
+	await(f, &call);
 	assert_answered(&call, CALL_OK);
 	assert_string_equal(call.values, "hello");
 }
@@ -574,12 +590,12 @@ static void test_own_deadline_spares_the_connection(void **state)
 	call_start(&hasty, f, 20);
 	call_start(&patient, f, 10000);
 	call_start(&late, f, -1);
-	run(f, 60, NULL);
+	await(f, &hasty);
 	assert_answered(&hasty, CALL_TIMEOUT);
 	assert_answered(&late, CALL_TIMEOUT);
 	assert_int_equal(patient.steps, 0);
 	say(f, "$5\r\nhasty\r\n$7\r\npatient\r\n");
-	run(f, 30, NULL);
+	await(f, &patient);
 	assert_answered(&hasty, CALL_TIMEOUT);
 	assert_answered(&patient, CALL_OK);
 	assert_string_equal(patient.values, "patient");
@@ -606,13 +622,13 @@ static void test_busy(void **state)
 	start_ready(f, NULL);
 	for (size_t i = 0; i <= CALLS_MAX; i++)
 		call_start(&calls[i], f, 10000);
-	run(f, 20, NULL);
+	await(f, &calls[CALLS_MAX]);
 	assert_answered(&calls[CALLS_MAX], CALL_BUSY);
 	for (size_t i = 0; i < CALLS_MAX; i++) {
 		assert_int_equal(calls[i].steps, 0);
 		say(f, "+OK\r\n");
 	}
-	run(f, 30, NULL);
+	await(f, &calls[CALLS_MAX - 1]);
 	for (size_t i = 0; i < CALLS_MAX; i++)
 		assert_answered(&calls[i], CALL_OK);
 }
@@ -628,7 +644,7 @@ static void test_demoted_master(void **state)
 	call_start(&calls[1], f, 10000);
 	run(f, 2000, is_down);
 	assert_non_null(strstr(redis_reason(f->redis), "READONLY"));
-	run(f, 20, NULL);
+	await(f, &calls[1]);
 	assert_answered(&calls[0], CALL_DOWN);
 	assert_answered(&calls[1], CALL_DOWN);
 	run(f, 2000, is_ready);
