@@ -10,7 +10,7 @@ SELECT jsonb_strip_nulls(jsonb_build_object(
 	'ended_at', debrief_ms(s.client_ended_at), 'ended_by', s.ended_by))
 $$;
 
-CREATE FUNCTION debrief_conversation_fact(i interviews) RETURNS jsonb
+CREATE FUNCTION debrief_conversation_fact(i interviews, e evaluations) RETURNS jsonb
 LANGUAGE sql STABLE PARALLEL SAFE AS $$
 SELECT jsonb_strip_nulls(jsonb_build_object(
 	'cid', i.conversation_id, 'id', i.id, 'agent', i.agent_id,
@@ -18,8 +18,8 @@ SELECT jsonb_strip_nulls(jsonb_build_object(
 	'named_user', i.claimed_user_id, 'named_session', i.claimed_session_id,
 	'started_at', debrief_ms(i.started_at), 'ended_at', debrief_ms(i.ended_at),
 	'received_at', debrief_ms(i.received_at), 'failure', i.failure_reason,
-	'evaluation', (SELECT jsonb_build_object('status', e.status, 'reason', e.reason, 'at', e.revised_ms)
-		FROM evaluations e WHERE e.interview_id = i.id)))
+	'evaluation', CASE WHEN e.status IS NOT NULL
+		THEN jsonb_build_object('status', e.status, 'reason', e.reason, 'at', e.revised_ms) END))
 $$;
 
 -- How far a session lies from a conversation, in milliseconds.
@@ -32,12 +32,20 @@ $$;
 
 -- Whose conversation it is: the named user, else the owner of the named session, else
 -- the user with the earliest claim whose session lies within the match window.
+-- (plpgsql keeps its plans; a function in SQL with subqueries is planned at every use.)
 CREATE FUNCTION debrief_owner(i interviews, window_ms bigint, claim_unowned boolean) RETURNS uuid
-LANGUAGE sql STABLE PARALLEL SAFE AS $$
-SELECT COALESCE(i.claimed_user_id,
-	(SELECT s.user_id FROM interview_sessions s WHERE s.client_session_id = i.claimed_session_id),
-	(SELECT s.user_id FROM interview_sessions s
-	 WHERE claim_unowned AND s.claimed_conversation_id = i.conversation_id
-	   AND debrief_distance(s, i) <= window_ms
-	 ORDER BY s.claimed_at, s.client_session_id LIMIT 1))
+LANGUAGE plpgsql STABLE PARALLEL SAFE AS $$
+DECLARE
+	owner uuid := i.claimed_user_id;
+BEGIN
+	IF owner IS NULL AND i.claimed_session_id IS NOT NULL THEN
+		SELECT s.user_id INTO owner FROM interview_sessions s WHERE s.client_session_id = i.claimed_session_id;
+	END IF;
+	IF owner IS NULL AND claim_unowned THEN
+		SELECT s.user_id INTO owner FROM interview_sessions s
+		WHERE s.claimed_conversation_id = i.conversation_id AND debrief_distance(s, i) <= window_ms
+		ORDER BY s.claimed_at, s.client_session_id LIMIT 1;
+	END IF;
+	RETURN owner;
+END
 $$;

@@ -20,8 +20,9 @@ WITH range AS (
 	UNION
 	SELECT i.id FROM near_session s JOIN interviews i ON i.claimed_session_id = s.client_session_id
 ), near_conversation AS MATERIALIZED (
-	SELECT i.id, i.conversation_id, i.claimed_session_id, debrief_conversation_fact(i) AS fact
-	FROM candidate JOIN interviews i USING (id)
+	SELECT (i).id, (i).conversation_id, (i).claimed_session_id, debrief_conversation_fact(i, e) AS fact
+	FROM (SELECT i FROM candidate JOIN interviews i USING (id) OFFSET 0) few -- only then ask for the owner
+	LEFT JOIN evaluations e ON e.interview_id = (i).id
 	WHERE debrief_owner(i, $3::bigint, $4::boolean) = $1::uuid
 	LIMIT $5::int + 1
 ), all_session AS (

@@ -180,3 +180,10 @@ def lab():
 def api(lab):
     lab.mend()
     return Api(lab)
+
+
+def pytest_make_parametrize_id(config, val, argname):
+    """Long values make short ids: a log is no place for megabytes."""
+    if isinstance(val, (str, bytes)) and len(val) > 60:
+        return f"{val[:40]!r}..{len(val)}"
+    return None

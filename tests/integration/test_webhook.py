@@ -331,7 +331,7 @@ def test_bodies_over_the_limit_are_413(api, lab):
     with lab.node(webhook_body_max=100_000) as node:
         payload = api.payload()
         payload["data"]["pad"] = "x" * 120_000
-        assert_problem(api.webhook(payload, node=node), 413)
+        assert api.webhook(payload, node=node).status_code == 413
         payload["data"]["pad"] = "x" * 50_000
         ok(api.webhook(payload, node=node))
         payload["data"]["pad"] = "x" * 120_000
