@@ -2,7 +2,6 @@
 
 #include <cjson/cJSON.h>
 #include <inttypes.h>
-#include <math.h>
 #include <stdlib.h>
 
 #include "base/json.h"
@@ -71,8 +70,8 @@ int64_t body_int64(struct body *body, const char *field, int64_t fallback, int64
 
 	if (!value)
 		return fallback;
-	if (!cJSON_IsNumber(value) || value->valuedouble != floor(value->valuedouble) ||
-	    value->valuedouble < (double)low || value->valuedouble > (double)high) {
+	if (!cJSON_IsNumber(value) || !(value->valuedouble >= (double)low && value->valuedouble <= (double)high) ||
+	    value->valuedouble != (double)(int64_t)value->valuedouble) {
 		body_refuse(body, field,
 			    arena_printf(&body->req->job.arena, "%s must be a whole number from %" PRId64 " to %" PRId64,
 					 field, low, high));

@@ -31,6 +31,9 @@ struct worker_control {
 	_Atomic bool drain;
 };
 
+/* Of worker_new(), which runs on one thread. */
+static char worker_error[256];
+
 struct postgres *worker_ledger_writer(struct worker *worker)
 {
 	return worker->ledger_writers[worker->ledger_writer_next++ % worker->ledger_writer_count];
@@ -187,8 +190,11 @@ static bool worker_open_stores(struct worker *worker, const char **error)
 	};
 
 	worker->redis = redis_new(worker->base, &redis, error);
-	if (!worker->redis)
+	if (!worker->redis) {
+		snprintf(worker_error, sizeof(worker_error), "redis_url: %s", *error);
+		*error = worker_error;
 		return false;
+	}
 	worker->ledger_reader = postgres_new(worker->base, &postgres);
 	while (worker->ledger_writer_count < (size_t)config->database_connections) {
 		worker->ledger_writers[worker->ledger_writer_count] = postgres_new(worker->base, &postgres);
@@ -228,12 +234,10 @@ static bool worker_open_http(struct worker *worker, int listen_fd)
 struct worker *worker_new(int index, const struct config *config, int listen_fd, const char **error)
 {
 	struct worker *worker = xcalloc(1, sizeof(*worker));
-	static _Thread_local char keys_error[256];
-
 	worker->index = index;
 	worker->config = config;
-	*error = keys_error;
-	worker->keys = worker_load_keys(config, keys_error, sizeof(keys_error));
+	*error = worker_error;
+	worker->keys = worker_load_keys(config, worker_error, sizeof(worker_error));
 	if (!worker->keys)
 		goto fail;
 	*error = "out of resources";

@@ -273,6 +273,39 @@ def test_a_conversation_moves_to_another_user_after_a_flush(api, lab):
     assert_fallback(lab, claimant, spare)
 
 
+def test_several_conversations_name_one_session(api, lab):
+    """The one that the session claims, then the nearer. Naive: the last (or the first) one told."""
+    now = time.time()
+    for order in ((0, 1), (1, 0)):
+        user, sid, claimed, near, far = api.user(), new_sid(), api.cid(), api.cid(), api.cid()
+        hooks = [
+            api.payload(conversation_id=near, user=user, session=sid, start=now - 61, duration=60),
+            api.payload(conversation_id=far, user=user, session=sid, start=now - 161, duration=60),
+        ]
+        ok(api.save(user, sid, ended_by="user"))
+        for i in order:
+            ok(api.webhook(hooks[i], node=i))
+        assert_linked(api, lab, user, sid, near, "session_id")
+        assert_fallback(lab, user, far)
+        ok(api.webhook(api.payload(conversation_id=claimed, user=user, session=sid, start=now - 9000)))
+        assert_linked(api, lab, user, sid, near, "session_id")
+        ok(api.save(user, sid, conversation_id=claimed))
+        assert_linked(api, lab, user, sid, claimed, "session_id")
+        assert_fallback(lab, user, near)
+
+
+def test_several_sessions_claim_one_conversation(api, lab):
+    """The nearer one has it, in whatever order they claim. Naive: the first claim is kept."""
+    now = time.time()
+    for order in ((0, 1), (1, 0)):
+        user, sids, cid = api.user(), [new_sid(), new_sid()], api.cid()
+        for i in order:
+            ok(api.save(user, sids[i], node=i, ended_by="user", ended_ago_ms=200_000 * i, conversation_id=cid))
+        ok(api.webhook(api.payload(conversation_id=cid, user=user, start=now - 61, duration=60)))
+        assert_linked(api, lab, user, sids[0], cid, "conversation_id")
+        assert_not_linked(api, lab, user, sids[1])
+
+
 # ── flushed, then nearer evidence ───────────────────────────────────────────
 
 
