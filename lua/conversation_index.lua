@@ -4,10 +4,10 @@
 -- The holder is the user whose bucket the conversation is in. It changes here from nobody to
 -- the owner; from one user to another only by `settle`, after it was taken out of the
 -- former's bucket, so that a caller who dies in between is repeated whole. The epoch grows with
--- each change: buckets refuse what is older than what they know.
+-- each change of that mind: buckets refuse what is older than what they know.
 --
 -- KEYS[1]  the conversation's entry: hash {r: replid, c: conversation fact, h: holder, e: epoch,
---          k:<sid>: session fact of a session that claims it, o:<sid>: owner of a session that it names}
+--          l: set while it is to leave the holder, k:<sid>: session fact of a session that claims it, o:<sid>: owner of a session that it names}
 -- ARGV[1]  replid of this Redis, as the caller knows it
 -- ARGV[2]  TTL in ms
 -- ARGV[3]  request: {cid, window: ms, claim_unowned: bool,
@@ -60,7 +60,7 @@ if not hydrated and request.hydrate then
   content = merge_conversation(content, h.content)
   for _, fact in ipairs(h.claims) do set_claim(fact) end
   holder = holder or h.holder
-  epoch = math.max(epoch + 1, now_ms())
+  epoch = math.max(epoch + 1, now_ms(), h.content and h.content.epoch + 1 or 0)
   if h.content and h.content.named_session and h.named_owner then
     owners[h.content.named_session] = h.named_owner
     changed['o:' .. h.content.named_session] = h.named_owner
@@ -101,19 +101,24 @@ if request.settle and holder == request.settle and holder ~= owner then
   holder = nil
   epoch = epoch + 1
 end
-local former = ''
+local former, leaving = '', false
 if holder and holder ~= owner then
-  former = holder
+  former, leaving = holder, true
   epoch = math.max(epoch + 1, now_ms())
-elseif owner and not holder then
+elseif owner and (not holder or entry.l) then
+  -- also when it was leaving and is to stay after all: someone may be about to take it out
   holder = owner
   epoch = math.max(epoch + 1, now_ms())
 end
 
 if hydrated or request.hydrate then changed.r = replid end
-if content then changed.c = cjson.encode(content) end
+if content then
+  content.epoch = nil -- the entry's own counts
+  changed.c = cjson.encode(content)
+end
 changed.e = string.format('%.0f', epoch)
 if holder then changed.h = holder elseif entry.h then redis.call('HDEL', key, 'h') end
+if leaving then changed.l = '1' elseif entry.l then redis.call('HDEL', key, 'l') end
 for field, value in pairs(changed) do
   if entry[field] ~= value then redis.call('HSET', key, field, value) end
 end

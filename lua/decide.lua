@@ -9,7 +9,7 @@
 -- ARGV[1]  replid of this Redis, as the caller knows it
 -- ARGV[2]  TTL in ms
 -- ARGV[3]  request: {window: ms, sessions: [fact …], conversations: [fact with epoch …],
---            removed: [{cid, epoch} …], view?: sid, floor?: revision that the ledger is at,
+--            removed: [{cid, epoch} …], view?: sid, floor: revision that the ledger is known to be at,
 --            hydrate?: {revision, covered: ranges, sessions, conversations}, force?: true}
 -- Reply    {'HYDRATE', ranges}       ask the ledger for these and call again; of the request
 --                                    only `hydrate` was taken
@@ -42,16 +42,18 @@ local covered = {}
 if old.r == replid and old.covered then covered = cjson.decode(old.covered) end
 local revision = tonumber(old.revision or 0)
 
-local written = {}
+local written, changed = {}, false
 local function put(field, value)
   written[field] = true
-  if old[field] ~= value then redis.call('HSET', key, field, value) end
+  if old[field] == value then return end
+  redis.call('HSET', key, field, value)
   old[field] = value
+  changed = true
 end
 
 local function take_conversation(fact)
   local epoch, known, cid = fact.epoch or 0, conversations[fact.cid], fact.cid
-  if left_at[cid] and epoch <= left_at[cid] then return end
+  if left_at[cid] and epoch < left_at[cid] then return end
   left_at[cid] = nil
   conversations[cid] = merge_conversation(known, fact)
   conversations[cid].epoch = math.max(epoch, known and known.epoch or 0)
@@ -88,7 +90,7 @@ for _, removed in ipairs(request.removed) do
   if not known or known.epoch <= removed.epoch then
     conversations[cid] = nil
     left_at[cid] = math.max(left_at[cid] or 0, removed.epoch)
-    gone[#gone + 1] = cid
+    gone[#gone + 1] = removed
   end
 end
 
@@ -172,8 +174,6 @@ if fact_count > FACTS_MAX then
 end
 
 local links = link(sessions, conversations, window)
-revision = math.max(revision + 1, now, (request.floor or 0) + 1)
-
 local function view_of(s, l)
   local c = l and conversations[l.cid]
   local view = {interviewId = cjson.null, conversationId = l and l.cid or s.claim or cjson.null,
@@ -200,19 +200,25 @@ for sid, s in pairs(sessions) do
   put('v:' .. sid, view_of(s, l))
 end
 for cid, c in pairs(conversations) do
-  decided_conversations[#decided_conversations + 1] = {cid = cid, hash = c.hash}
+  decided_conversations[#decided_conversations + 1] = {cid = cid, hash = c.hash, epoch = c.epoch}
   put('c:' .. cid, cjson.encode(c))
 end
 for cid, epoch in pairs(left_at) do put('x:' .. cid, string.format('%.0f', epoch)) end
 put('covered', ranges_json(covered))
-put('revision', string.format('%.0f', revision))
 
 -- what was pruned or has left
 for field in pairs(old) do
   local kind = field:sub(1, 2)
   if (kind == 's:' or kind == 'c:' or kind == 'x:' or kind == 'v:') and not written[field] then
     redis.call('HDEL', key, field)
+    changed = true
   end
+end
+-- A decision that changes nothing keeps its revision: those who find theirs overtaken and ask again
+-- all come back with the one that is in force, and need not overtake each other.
+if changed or revision == 0 or revision < request.floor then
+  revision = math.max(revision + 1, now, request.floor + 1)
+  put('revision', string.format('%.0f', revision))
 end
 redis.call('PEXPIRE', key, ttl)
 

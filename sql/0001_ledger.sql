@@ -101,6 +101,7 @@ ALTER TABLE interviews
 	ADD COLUMN IF NOT EXISTS received_at timestamptz NOT NULL DEFAULT now(),
 	-- links
 	ADD COLUMN IF NOT EXISTS user_id uuid,
+	ADD COLUMN IF NOT EXISTS owner_epoch bigint NOT NULL DEFAULT 0,
 	ADD COLUMN IF NOT EXISTS undecided boolean NOT NULL DEFAULT false,
 	ADD COLUMN IF NOT EXISTS created_at timestamptz NOT NULL DEFAULT now(),
 	ADD COLUMN IF NOT EXISTS updated_at timestamptz NOT NULL DEFAULT now();
@@ -115,6 +116,8 @@ ALTER TABLE interviews
 	ALTER COLUMN metadata SET COMPRESSION lz4,
 	ALTER COLUMN payload SET COMPRESSION lz4,
 	ALTER COLUMN raw_body SET COMPRESSION lz4;
+COMMENT ON COLUMN interviews.owner_epoch IS
+	'grows with each change of owner (lua/conversation_index.lua): an older word on it comes too late';
 COMMENT ON COLUMN interviews.raw_body IS 'the bytes as received, only where the documents beside it lost something';
 
 ALTER TABLE interview_sessions

@@ -13,7 +13,7 @@ $$;
 CREATE FUNCTION debrief_conversation_fact(i interviews, e evaluations) RETURNS jsonb
 LANGUAGE sql STABLE PARALLEL SAFE AS $$
 SELECT jsonb_strip_nulls(jsonb_build_object(
-	'cid', i.conversation_id, 'id', i.id, 'agent', i.agent_id,
+	'cid', i.conversation_id, 'id', i.id, 'agent', i.agent_id, 'epoch', i.owner_epoch,
 	'final', CASE WHEN i.is_final THEN 1 ELSE 0 END, 'event_at', i.event_timestamp, 'hash', i.body_hash,
 	'named_user', i.claimed_user_id, 'named_session', i.claimed_session_id,
 	'started_at', debrief_ms(i.started_at), 'ended_at', debrief_ms(i.ended_at),

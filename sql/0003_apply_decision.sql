@@ -1,16 +1,17 @@
 -- Applies a decision: the snapshot of the links of a user's hot facts.
 --
 -- decision: {"sessions": [{"sid", "cid"?, "evidence"?, "started_at"?, "ended_at"?, "claim"?}, …],
---            "conversations": [{"cid", "hash"}, …], "gone": ["cid", …]}
--- `gone` are conversations that are no longer this user's.
+--            "conversations": [{"cid", "hash", "epoch"}, …], "gone": [{"cid", "epoch"}, …]}
+-- `gone` are conversations that are no longer this user's. Where the ledger knows of a later change of
+-- owner than `epoch`, that conversation is passed over.
 -- Returns the revision in force: the decision's own when it was applied (again), a
 -- greater one when a later decision came first and this one must be made anew.
 CREATE FUNCTION debrief_apply_decision(p_user uuid, p_revision bigint, p_decision jsonb) RETURNS bigint
 LANGUAGE plpgsql AS $$
 DECLARE
 	v_revision bigint;
-	v_cids text[] := ARRAY(SELECT c ->> 'cid' FROM jsonb_array_elements(p_decision -> 'conversations') c);
-	v_gone text[] := ARRAY(SELECT jsonb_array_elements_text(p_decision -> 'gone'));
+	v_cids text[];
+	v_gone text[];
 BEGIN
 	-- the profile's row is the lock of its user's links
 	UPDATE profiles SET links_revision = GREATEST(links_revision, p_revision)
@@ -23,6 +24,14 @@ BEGIN
 	IF v_revision > p_revision THEN
 		RETURN v_revision;
 	END IF;
+
+	SELECT ARRAY(SELECT c.cid FROM jsonb_to_recordset(p_decision -> 'conversations') AS c (cid text, epoch bigint)
+	             LEFT JOIN interviews i ON i.conversation_id = c.cid
+	             WHERE i.id IS NULL OR i.owner_epoch <= c.epoch),
+	       ARRAY(SELECT c.cid FROM jsonb_to_recordset(p_decision -> 'gone') AS c (cid text, epoch bigint)
+	             LEFT JOIN interviews i ON i.conversation_id = c.cid
+	             WHERE i.id IS NULL OR i.owner_epoch <= c.epoch)
+	INTO v_cids, v_gone;
 
 	-- Clear every holder of these sids and conversation ids that holds something else, then
 	-- set: conversation ids are unique, so in one statement a link could not move.
@@ -58,8 +67,11 @@ BEGIN
 		undecided = s.undecided AND (debrief_ms(s.started_at), debrief_ms(s.client_ended_at), s.claimed_conversation_id)
 			IS DISTINCT FROM (l.started_at, l.ended_at, l.claim),
 		updated_at = now()
-	FROM jsonb_to_recordset(p_decision -> 'sessions')
-		AS l (sid text, cid text, evidence text, started_at bigint, ended_at bigint, claim text)
+	FROM (SELECT d.sid, d.started_at, d.ended_at, d.claim,
+			CASE WHEN d.cid = ANY (v_cids) THEN d.cid END AS cid,
+			CASE WHEN d.cid = ANY (v_cids) THEN d.evidence END AS evidence
+		FROM jsonb_to_recordset(p_decision -> 'sessions')
+			AS d (sid text, cid text, evidence text, started_at bigint, ended_at bigint, claim text)) l
 	LEFT JOIN interviews i ON i.conversation_id = l.cid
 	WHERE s.client_session_id = l.sid AND s.user_id = p_user
 	  AND (s.undecided
@@ -67,9 +79,11 @@ BEGIN
 	       OR l.cid IS NOT NULL AND s.ended_at IS DISTINCT FROM COALESCE(i.ended_at, s.client_ended_at, i.received_at)
 	       OR (s.status = 'failed') IS DISTINCT FROM (i.failure_reason IS NOT NULL));
 
-	UPDATE interviews i SET user_id = p_user, undecided = i.undecided AND i.body_hash <> c.hash, updated_at = now()
-	FROM jsonb_to_recordset(p_decision -> 'conversations') AS c (cid text, hash text)
-	WHERE i.conversation_id = c.cid AND (i.user_id IS DISTINCT FROM p_user OR i.undecided);
+	UPDATE interviews i SET user_id = p_user, owner_epoch = c.epoch,
+		undecided = i.undecided AND i.body_hash <> c.hash, updated_at = now()
+	FROM jsonb_to_recordset(p_decision -> 'conversations') AS c (cid text, hash text, epoch bigint)
+	WHERE i.conversation_id = c.cid AND i.owner_epoch <= c.epoch
+	  AND (i.user_id IS DISTINCT FROM p_user OR i.undecided OR i.owner_epoch < c.epoch);
 	UPDATE interviews SET user_id = NULL, updated_at = now()
 	WHERE conversation_id = ANY (v_gone) AND user_id = p_user;
 

@@ -1,12 +1,10 @@
 -- Keeps a session's fact, merged with what is here: of each thing the earliest heard.
 -- $1 user, $2 fact (lua/facts.lua; a missing heard_at is now), $3 undecided.
--- Returns one row; none if another user owns the sid.
+-- lock_user.sql has made the profile. Returns one row; none if another user owns the sid.
 WITH fact AS (
 	SELECT f.*, COALESCE(debrief_time(f.heard_at), now()) AS heard
 	FROM jsonb_to_record($2::jsonb) AS f (sid text, heard_at bigint, agent text, agent_at bigint, claim text,
 		claim_at bigint, started_at bigint, ended_at bigint, ended_by text)
-), profile AS (
-	INSERT INTO profiles (id) VALUES ($1::uuid) ON CONFLICT (id) DO NOTHING
 )
 INSERT INTO interview_sessions AS s (user_id, client_session_id, claimed_agent_id, claimed_agent_at, agent_id,
 	claimed_conversation_id, claimed_at, started_at, client_ended_at, ended_at, ended_by, status, created_at, undecided)

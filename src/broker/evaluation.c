@@ -64,7 +64,7 @@ enum step evaluations_list_start(struct request *req)
 		return reply_problem(req, 400, "after", "after must be a cursor from \"next\"");
 	params[2] = arena_printf(&req->job.arena, "%" PRId64, list->limit);
 	struct postgres_query query = {STATEMENT_PENDING_EVALUATIONS, 3, params};
-	return postgres_submit(worker_of(req)->ledger_reader, &req->job, 1, &query, list_on_rows, list);
+	return postgres_submit(worker_of(req)->ledger_reader, &req->job, NULL, 1, &query, list_on_rows, list);
 }
 
 static enum step list_on_rows(void *ctx, const struct postgres_reply *reply)
@@ -161,7 +161,7 @@ enum step evaluation_put_start(struct request *req)
 		return reply_body_problem(&body);
 	params[0] = put->id.text;
 	struct postgres_query query = {STATEMENT_CONVERSATION_OF_INTERVIEW, 1, params};
-	return postgres_submit(worker_of(req)->ledger_reader, &req->job, 1, &query, put_on_conversation, put);
+	return postgres_submit(worker_of(req)->ledger_reader, &req->job, NULL, 1, &query, put_on_conversation, put);
 }
 
 static STEP put_unavailable(struct evaluation_put *put, const char *why)
@@ -174,7 +174,7 @@ static enum step put_on_conversation(void *ctx, const struct postgres_reply *rep
 	struct evaluation_put *put = ctx;
 	struct worker *worker = worker_of(put->req);
 	struct arena *arena = &put->req->job.arena;
-	const char **params = arena_alloc(arena, 7 * sizeof(*params));
+	const char **params = arena_alloc(arena, 7 * sizeof(*params)), *lock;
 
 	if (reply->status != CALL_OK)
 		return put_unavailable(put, arena_strdup(arena, span_of(reply->error)));
@@ -182,6 +182,7 @@ static enum step put_on_conversation(void *ctx, const struct postgres_reply *rep
 		return reply_problem(put->req, 404, "id", "no such interview");
 	put->cid = arena_strdup(arena, postgres_value(reply->rows[0], 0, 0));
 	put->req->conversation = put->cid;
+	lock = ledger_lock_of_conversation(arena, span_of(put->cid));
 
 	struct postgres_query queries[] = {
 		{STATEMENT_KEEP_EVALUATION, 6, params},
@@ -194,7 +195,7 @@ static enum step put_on_conversation(void *ctx, const struct postgres_reply *rep
 	params[4] = NULL;
 	params[5] = "true";
 	params[6] = put->cid;
-	return postgres_submit(worker_ledger_writer(worker), &put->req->job, 2, queries, put_on_kept, put);
+	return postgres_submit(worker_ledger_writer(worker, lock), &put->req->job, lock, 2, queries, put_on_kept, put);
 }
 
 static enum step put_on_kept(void *ctx, const struct postgres_reply *reply)

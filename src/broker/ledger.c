@@ -22,10 +22,21 @@ static STEP ledger_end(struct ledger_write *write, enum ledger_result result, co
 	return write->done(write->ctx);
 }
 
+/* Users' locks sort before conversations': a batch that keeps a conversation waits for no user
+ * while it holds it. */
+const char *ledger_lock_of_conversation(struct arena *arena, struct span cid)
+{
+	return arena_printf(arena, "~%.*s", SPAN_ARG(cid));
+}
+
 static STEP submit(struct ledger_write *write, size_t count, const struct postgres_query *queries,
 		   postgres_step *next)
 {
-	return postgres_submit(worker_ledger_writer(write->worker), write->job, count, queries, next, write);
+	const char *lock = write->link && write->link->users
+				   ? write->link->users->user
+				   : ledger_lock_of_conversation(&write->job->arena, write->subject);
+
+	return postgres_submit(worker_ledger_writer(write->worker, lock), write->job, lock, count, queries, next, write);
 }
 
 /* Bytes as bytea's text form. */
@@ -167,7 +178,7 @@ static enum step decisions_again(void *ctx)
 static int64_t stale_floor(struct ledger_write *write, const struct postgres_reply *reply)
 {
 	int64_t floor = 0;
-	size_t i = write->facts_count;
+	size_t i = write->decisions_at;
 
 	for (struct link_user *user = write->link->users; user; user = user->next, i++) {
 		int64_t ours, theirs;
@@ -186,7 +197,7 @@ static enum step decisions_kept(void *ctx, const struct postgres_reply *reply)
 
 	if (reply->status != CALL_OK)
 		return fail(write, reply);
-	if (write->facts_count > 0 && postgres_row_count(reply->rows[0]) == 0)
+	if (write->with_session && postgres_row_count(reply->rows[write->decisions_at - 1]) == 0)
 		return ledger_end(write, LEDGER_TAKEN, "the sid belongs to another user in the ledger");
 	floor = stale_floor(write, reply);
 	if (floor == 0) {
@@ -204,19 +215,26 @@ static enum step decisions_kept(void *ctx, const struct postgres_reply *reply)
 static STEP decisions_submit(struct ledger_write *write)
 {
 	struct arena *arena = &write->job->arena;
-	struct postgres_query queries[DECISIONS_MAX + 2];
-	const char **params = arena_alloc(arena, (3 * DECISIONS_MAX + 5) * sizeof(*params));
-	size_t count = 0;
+	struct postgres_query queries[2 * DECISIONS_MAX + 2];
+	const char **params = arena_alloc(arena, (4 * DECISIONS_MAX + 5) * sizeof(*params));
+	size_t count = 0, users = 0;
 
-	if (write->facts_count > 0) {
+	for (struct link_user *user = write->link->users; user; user = user->next) {
+		if (users++ == DECISIONS_MAX)
+			return ledger_end(write, LEDGER_AWAY, "too many users in one decision");
+		if (write->with_session) {
+			queries[count++] = (struct postgres_query){STATEMENT_LOCK_USER, 1, params};
+			*params++ = user->user;
+		}
+	}
+	if (write->with_session) {
 		queries[count++] = (struct postgres_query){STATEMENT_KEEP_SESSION, 3, params};
 		*params++ = write->link->user;
 		*params++ = arena_strdup(arena, write->fact);
 		*params++ = "false";
 	}
+	write->decisions_at = count;
 	for (struct link_user *user = write->link->users; user; user = user->next) {
-		if (count == DECISIONS_MAX)
-			return ledger_end(write, LEDGER_AWAY, "too many users in one decision");
 		queries[count++] = (struct postgres_query){STATEMENT_APPLY_DECISION, 3, params};
 		*params++ = user->user;
 		*params++ = arena_strdup(arena, user->revision);
@@ -238,7 +256,7 @@ STEP ledger_keep_session(struct ledger_write *write, struct link *link)
 	write->subject = link->sid;
 	write->fact = link->session;
 	write->link = link;
-	write->facts_count = 1;
+	write->with_session = true;
 	return decisions_submit(write);
 }
 

@@ -26,13 +26,17 @@ struct ledger_write {
 	const char *kind;
 	struct span subject, fact;
 	struct link *link;
-	size_t facts_count;       /* statements before the decisions */
+	bool with_session;        /* a save's fact goes before the decisions */
+	size_t decisions_at;      /* index of the first decision's statement */
 	struct span unowned_hash;
 	unsigned rounds;
 };
 
 void ledger_init(struct ledger_write *write, struct worker *worker, struct job *job, enum step (*done)(void *ctx),
 		 void *ctx);
+
+/* What a statement that keeps a conversation locks first, for postgres_submit(). */
+const char *ledger_lock_of_conversation(struct arena *arena, struct span cid);
 
 /* Keeps a conversation and the evaluation it came with, undecided; then write->facts is set.
  * `body` is what goes to rejected_facts if it must. */

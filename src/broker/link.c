@@ -60,7 +60,7 @@ static STEP read_facts(struct link *link, enum statement statement, size_t count
 	struct postgres_query query = {.statement = statement, .param_count = count, .params = params};
 
 	metrics_count(&link->worker->metrics, METRIC_HYDRATION);
-	return postgres_submit(link->worker->ledger_reader, link->job, 1, &query, next, link);
+	return postgres_submit(link->worker->ledger_reader, link->job, NULL, 1, &query, next, link);
 }
 
 static STEP read_facts_of(struct link *link, enum statement statement, struct span id, postgres_step *next)

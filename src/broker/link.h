@@ -43,7 +43,7 @@ struct link {
 	/* what came of it; spans live in the job's arena */
 	enum link_result result;
 	const char *error;       /* for the log, when a store was away */
-	struct link_user *users; /* in the order in which their decisions must be applied */
+	struct link_user *users; /* by id: the order in which their rows are locked */
 	struct span session;     /* save: the merged session fact */
 	struct span owner;       /* conversation: whose it is; empty: nobody's yet */
 	struct span view;        /* touch: the session's poll view */

@@ -80,21 +80,23 @@ void link_visit_content(struct link *link, struct span cid, struct span facts)
 
 static struct link_user *user_of(struct link *link, const char *name)
 {
-	struct link_user **at = &link->users;
+	struct link_user **at = &link->users, *user;
 
-	for (; *at; at = &(*at)->next) {
-		if (strcmp((*at)->user, name) == 0) {
-			(*at)->pending = true;
-			return *at;
-		}
+	while (*at && strcmp((*at)->user, name) < 0)
+		at = &(*at)->next;
+	if (*at && strcmp((*at)->user, name) == 0) {
+		(*at)->pending = true;
+		return *at;
 	}
-	*at = ARENA_NEW(&link->job->arena, struct link_user);
-	(*at)->user = name;
-	(*at)->pending = true;
-	text_init(&(*at)->sessions, &link->job->arena, 256);
-	text_init(&(*at)->conversations, &link->job->arena, 256);
-	text_init(&(*at)->removed, &link->job->arena, 16);
-	return *at;
+	user = ARENA_NEW(&link->job->arena, struct link_user);
+	user->user = name;
+	user->pending = true;
+	text_init(&user->sessions, &link->job->arena, 256);
+	text_init(&user->conversations, &link->job->arena, 256);
+	text_init(&user->removed, &link->job->arena, 16);
+	user->next = *at;
+	*at = user;
+	return user;
 }
 
 static void add_item(struct text *list, struct span item)

@@ -95,7 +95,7 @@ static enum step poll_on_view(void *ctx, const struct redis_reply *reply)
 	params[0] = poll->caller.user.text;
 	params[1] = req->session;
 	struct postgres_query query = {STATEMENT_SESSION_OF_USER, 2, params};
-	return postgres_submit(worker->ledger_reader, &req->job, 1, &query, poll_on_session, poll);
+	return postgres_submit(worker->ledger_reader, &req->job, NULL, 1, &query, poll_on_session, poll);
 }
 
 static enum step poll_on_session(void *ctx, const struct postgres_reply *reply)

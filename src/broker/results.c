@@ -163,7 +163,7 @@ enum step results_start(struct request *req)
 		return reply_problem(req, 400, "id", "id must be a UUID");
 	params[0] = results->id.text;
 	struct postgres_query query = {STATEMENT_RESULTS, 1, params};
-	return postgres_submit(worker_of(req)->ledger_reader, &req->job, 1, &query, results_on_row, results);
+	return postgres_submit(worker_of(req)->ledger_reader, &req->job, NULL, 1, &query, results_on_row, results);
 }
 
 static enum step results_on_row(void *ctx, const struct postgres_reply *reply)

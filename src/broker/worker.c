@@ -8,6 +8,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "broker/partition.h"
 #include "broker/request_log.h"
 #include "broker/routes.h"
 #include "http/server.h"
@@ -34,9 +35,9 @@ struct worker_control {
 /* Of worker_new(), which runs on one thread. */
 static char worker_error[256];
 
-struct postgres *worker_ledger_writer(struct worker *worker)
+struct postgres *worker_ledger_writer(struct worker *worker, const char *lock)
 {
-	return worker->ledger_writers[worker->ledger_writer_next++ % worker->ledger_writer_count];
+	return worker->ledger_writers[partition_of(span_of(lock), (int64_t)worker->ledger_writer_count)];
 }
 
 /* ── states of the stores ───────────────────────────────────────────────────────────── */

@@ -26,7 +26,6 @@ struct worker {
 	struct postgres *ledger_reader;
 	struct postgres *ledger_writers[WORKER_LEDGER_WRITERS_MAX];
 	size_t ledger_writer_count;
-	size_t ledger_writer_next;
 	struct metrics metrics;
 	_Atomic bool redis_up;        /* for /readyz of the admin listener, on another thread */
 	_Atomic bool ledger_up;
@@ -50,7 +49,8 @@ void worker_free(struct worker *worker);                         /* after worker
 
 static inline struct worker *worker_of(const struct request *req) { return request_app(req); }
 
-/* The connection for the next write: they take turns. */
-struct postgres *worker_ledger_writer(struct worker *worker);
+/* The connection for a write that locks `lock` first: always the same one, so that a
+ * user's writes follow one another there instead of waiting for each other in Postgres. */
+struct postgres *worker_ledger_writer(struct worker *worker, const char *lock);
 
 #endif

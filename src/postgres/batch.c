@@ -39,7 +39,7 @@ void postgres_defer_all(struct postgres *postgres)
 	postgres->resume_ms = 0;
 }
 
-enum step postgres_submit(struct postgres *postgres, struct job *job, size_t count,
+enum step postgres_submit(struct postgres *postgres, struct job *job, const char *lock, size_t count,
 			  const struct postgres_query *queries, postgres_step *next, void *ctx)
 {
 	int64_t now_ms = clock_monotonic_ms();
@@ -57,6 +57,7 @@ enum step postgres_submit(struct postgres *postgres, struct job *job, size_t cou
 		return PARKED;
 	}
 	member = postgres_member_new(job, next, ctx, count, queries);
+	member->lock = lock ? lock : "";
 	member->deadline_ms = now_ms + postgres->options.timeout_ms;
 	if (job->deadline_ms < member->deadline_ms)
 		member->deadline_ms = job->deadline_ms;
@@ -67,6 +68,19 @@ enum step postgres_submit(struct postgres *postgres, struct job *job, size_t cou
 	if (TAILQ_EMPTY(&postgres->sent))
 		event_active(postgres->send_event, EV_TIMEOUT, 0);
 	return PARKED;
+}
+
+/* Behind those that lock the same or come before. */
+static void sent_insert(struct postgres *postgres, struct postgres_member *member)
+{
+	struct postgres_member *before = TAILQ_LAST(&postgres->sent, postgres_members);
+
+	while (before && strcmp(before->lock, member->lock) > 0)
+		before = TAILQ_PREV(before, postgres_members, link);
+	if (before)
+		TAILQ_INSERT_AFTER(&postgres->sent, before, member, link);
+	else
+		TAILQ_INSERT_HEAD(&postgres->sent, member, link);
 }
 
 /* Moves what comes next to `sent`. */
@@ -85,7 +99,7 @@ static void batch_collect(struct postgres *postgres)
 		if (count++ && bytes > BATCH_BYTES_MAX)
 			break;
 		TAILQ_REMOVE(&postgres->queued, member, link);
-		TAILQ_INSERT_TAIL(&postgres->sent, member, link);
+		sent_insert(postgres, member);
 	}
 }
 
@@ -130,6 +144,16 @@ static bool sqlstate_is(const PGresult *result, const char *code)
 	return sqlstate && strcmp(sqlstate, code) == 0;
 }
 
+/* Deadlocks and serialization failures pass. So does a duplicate key, where another session was
+ * inserting the same row at this moment: ON CONFLICT knows one index, this was another. */
+static bool member_may_succeed_again(const struct postgres_member *member)
+{
+	if (sqlstate_is(member->failure, "23505"))
+		return member->tries == 0;
+	return (sqlstate_is(member->failure, "40001") || sqlstate_is(member->failure, "40P01")) &&
+	       member->tries < TRIES_MAX;
+}
+
 /* A failed member of a failed batch: true if it is answered, false if it goes to `alone`. */
 static bool member_judge(struct postgres *postgres, struct postgres_member *member, bool was_alone)
 {
@@ -140,8 +164,7 @@ static bool member_judge(struct postgres *postgres, struct postgres_member *memb
 	}
 	if (!was_alone)
 		return false;
-	if ((sqlstate_is(member->failure, "40001") || sqlstate_is(member->failure, "40P01")) &&
-	    member->tries < TRIES_MAX) {
+	if (member_may_succeed_again(member)) {
 		uint32_t pause_ms = TRY_PAUSE_MS * ++member->tries;
 
 		postgres->resume_ms = clock_monotonic_ms() + pause_ms + postgres_random(pause_ms);

@@ -28,6 +28,7 @@ struct postgres_member {
 	struct job *job;
 	postgres_step *next; /* NULL once timed out: answered, but its results are still to come */
 	void *ctx;
+	const char *lock; /* the order within a batch; the job's */
 	int64_t deadline_ms;
 	size_t bytes;   /* of its parameters and of itself */
 	unsigned tries; /* alone, that ended in a deadlock or a serialization failure */

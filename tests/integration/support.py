@@ -4,6 +4,7 @@ import os
 import subprocess
 import time
 
+import model
 from lab.node import environment, sanitizer_environment
 
 
@@ -85,3 +86,27 @@ def run_debrief(lab, *words, env=None, options=None, timeout=60):
 def told(done):
     """A finished process for an assertion's message."""
     return f"exit status {done.returncode}\n--- stdout\n{done.stdout[-3000:]}\n--- stderr\n{done.stderr[-3000:]}"
+
+
+def facts_in_ledger(lab, sids, cids):
+    """The facts of these sessions and conversations as the ledger keeps them, for the model."""
+    ms = "floor(extract(epoch FROM {}) * 1000)::bigint".format
+    sessions = rows(
+        lab,
+        f"SELECT client_session_id AS sid, user_id::text AS user, COALESCE(claimed_agent_id, '') AS agent,"
+        f" {ms('started_at')} AS started, {ms('client_ended_at')} AS ended, ended_by,"
+        f" claimed_conversation_id AS claim, {ms('claimed_at')} AS claim_stamp"
+        " FROM interview_sessions WHERE client_session_id = ANY (%s)",
+        list(sids),
+    )
+    conversations = rows(
+        lab,
+        f"SELECT conversation_id AS cid, agent_id AS agent, {ms('COALESCE(started_at, received_at)')} AS started,"
+        f" {ms('COALESCE(ended_at, received_at)')} AS ended, claimed_user_id::text AS user, claimed_session_id AS sid"
+        " FROM interviews WHERE conversation_id = ANY (%s)",
+        list(cids),
+    )
+    return (
+        {row["sid"]: model.Session(**row) for row in sessions},
+        {row["cid"]: model.Conversation(**row) for row in conversations},
+    )

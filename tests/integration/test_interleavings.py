@@ -372,6 +372,24 @@ def test_a_repeat_after_a_flush_changes_nothing(api, lab):
     assert len(rows(lab, "SELECT 1 FROM evaluations WHERE interview_id = %s", model.interview_id(cid))) == 1
 
 
+def test_the_earliest_receipt_counts(api, lab):
+    """A conversation without times is compared by when it was first heard of, though a greater webhook
+    tells it again later. Naive: the receipt goes with the content, and the link with the receipt."""
+    user, early, late, cid = api.user(), new_sid(), new_sid(), api.cid()
+    first = api.payload(conversation_id=cid, user=user, metadata=None)
+    again = {**first, "event_timestamp": int(first["event_timestamp"]) + 60}
+    ok(api.webhook(first))
+    ok(api.save(user, early, ended_by="user"))
+    time.sleep(0.8)
+    ok(api.save(user, late, ended_by="user"))
+    ok(api.webhook(again, node=1))
+    assert_linked(api, lab, user, early, cid, "window")
+    assert_not_linked(api, lab, user, late)
+    lab.flush_redis()
+    ok(api.webhook(again))
+    assert_linked(api, lab, user, early, cid, "window")
+
+
 # ── decisions that arrive late ──────────────────────────────────────────────
 
 

@@ -104,17 +104,27 @@ def stories(draw):
     sessions = tuple(
         (draw(st.integers(0, users - 1)), (ruler[2 * i], ruler[2 * i + 1])) for i in range(draw(st.integers(1, 4)))
     )
-    # Often everything is about one session, one conversation or one user, so that they compete.
-    named_sessions = draw(st.sampled_from(((0,), range(len(sessions)))))
+    # Each story has its theme: what is named and what is claimed in it. Without one, claims and names
+    # would hide the window, and nothing would compete for one session or one conversation.
     count = draw(st.integers(1, 4))
-    claimed = draw(st.sampled_from(((0,), range(min(2, count)), range(count))))
+    named_users = draw(st.sampled_from((tuple(range(users)), (None, *range(users)), (None,))))
+    every = tuple(range(len(sessions)))
+    named_sessions = draw(
+        st.sampled_from(((None,), (None, *every), (None, 0), (None, None, *every, "unknown", "malformed")))
+    )
+    some = tuple(range(min(2, count)))
+    claims = draw(
+        st.sampled_from(((None,), (None, "weak"), (None, *some), (None, None, *range(count), "strong", "weak")))
+    )
+    agents = draw(st.sampled_from(((None,), (None, "a"), (None, "a", "b"))))
+    marks = draw(st.sampled_from((RULER, (*ruler[:3], None), (ruler[0], ruler[-1]))))
     contents = st.builds(
         Content,
-        mark=st.sampled_from((*RULER, *RULER, None)),
+        mark=st.sampled_from(marks),
         duration=st.sampled_from((3, 7)),
-        agent=st.sampled_from("aab"),
-        user=st.sampled_from((None, *range(users), *range(users))),
-        session=st.sampled_from((None, None, None, *named_sessions, *named_sessions, "unknown", "malformed")),
+        agent=st.sampled_from([agent for agent in agents if agent] or ["a"]),
+        user=st.sampled_from(named_users),
+        session=st.sampled_from(named_sessions),
     )
     versions = st.one_of(st.lists(contents, min_size=1, max_size=1), st.lists(contents, min_size=1, max_size=2))
     conversations = tuple(tuple(draw(versions)) for _ in range(count))
@@ -125,8 +135,8 @@ def stories(draw):
         session=st.integers(0, len(sessions) - 1),
         intruder=st.sampled_from((False, False, False, False, True)) if users == 2 else st.just(False),
         mark=st.sampled_from((None, 0, 0, 1)),
-        claim=st.sampled_from((None, None, *claimed, *claimed, "strong", "weak")),
-        agent=st.sampled_from((None, "a", "a", "b")),
+        claim=st.sampled_from(claims),
+        agent=st.sampled_from(agents),
     )
     hooks = st.integers(0, len(conversations) - 1).flatmap(
         lambda c: st.builds(

@@ -149,7 +149,7 @@ static void call_start(struct call *call, struct fixture *f)
 	call->f = f;
 	job_init(&call->job, clock_monotonic_ms() + 10000, call_end);
 	call->submitting = true;
-	assert_int_equal(postgres_submit(f->postgres, &call->job, 1, &query, call_on_done, call), PARKED);
+	assert_int_equal(postgres_submit(f->postgres, &call->job, NULL, 1, &query, call_on_done, call), PARKED);
 	call->submitting = false;
 }
 
