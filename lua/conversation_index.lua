@@ -8,6 +8,7 @@
 --
 -- KEYS[1]  the conversation's entry: hash {r: replid, c: conversation fact, h: holder, e: epoch,
 --          l: set while it is to leave the holder, k:<sid>: session fact of a session that claims it, o:<sid>: owner of a session that it names}
+-- KEYS[2]  when its partition was found empty (emptied_at)
 -- ARGV[1]  replid of this Redis, as the caller knows it
 -- ARGV[2]  TTL in ms
 -- ARGV[3]  request: {cid, window: ms, claim_unowned: bool,
@@ -20,8 +21,9 @@
 --            hydrate?: {content?, claims, holder?, named_owner?}, force?: true}
 -- Reply    {'HYDRATE'}              nothing was changed: ask the ledger and call again
 --          {'CONFLICT'}             (check) it is another user's
---          {'FULL'}                 too many sessions claim it; nothing was changed
---          {'OK', owner or '', former holder or '', epoch, conversation fact or '', [session fact …]}
+--          {'FULL'}                 too many sessions claim it, and no name decides; nothing was changed
+--          {'OK', owner or '', former holder or '', epoch, conversation fact or '', [session fact …],
+--           emptied_at, now}
 --          the sessions are the owner's that claim it
 
 local CLAIMS_MAX = 64
@@ -59,7 +61,8 @@ if not hydrated and request.hydrate then
   local h = request.hydrate
   content = merge_conversation(content, h.content)
   for _, fact in ipairs(h.claims) do set_claim(fact) end
-  holder = holder or h.holder
+  -- of two words on the holder the one of the later epoch: this Redis may have come back older
+  if not entry.e or (h.content and h.content.epoch > epoch) then holder = h.holder end
   epoch = math.max(epoch + 1, now_ms(), h.content and h.content.epoch + 1 or 0)
   if h.content and h.content.named_session and h.named_owner then
     owners[h.content.named_session] = h.named_owner
@@ -72,9 +75,15 @@ if request.named then
   owners[request.named.sid] = request.named.user
   changed['o:' .. request.named.sid] = request.named.user
 end
+local function named_owner()
+  return content and (content.named_user or content.named_session and owners[content.named_session])
+end
 if request.claim then
-  if not claims[request.claim.sid] and claim_count >= CLAIMS_MAX then return {'FULL'} end
-  set_claim(request.claim)
+  if claims[request.claim.sid] or claim_count < CLAIMS_MAX then
+    set_claim(request.claim)
+  elseif not named_owner() then
+    return {'FULL'}
+  end
 end
 if request.unclaim and claims[request.unclaim] then
   claims[request.unclaim] = nil
@@ -82,10 +91,8 @@ if request.unclaim and claims[request.unclaim] then
 end
 
 local function owner_of()
-  if not content then return nil end
-  if content.named_user then return content.named_user end
-  if content.named_session and owners[content.named_session] then return owners[content.named_session] end
-  if not request.claim_unowned then return nil end
+  if named_owner() then return named_owner() end
+  if not content or not request.claim_unowned then return nil end
   local first
   for _, s in pairs(claims) do
     if distance(s, content) <= request.window and (not first
@@ -131,4 +138,4 @@ for _, s in pairs(claims) do
   if s.user == owner then sessions[#sessions + 1] = s end
 end
 return {'OK', owner or '', former, string.format('%.0f', epoch), content and cjson.encode(content) or '',
-  json_array(sessions)}
+  json_array(sessions), emptied_at(KEYS[2]), string.format('%.0f', now_ms())}

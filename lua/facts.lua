@@ -22,22 +22,45 @@ local function now_ms()
   return t[1] * 1000 + math.floor(t[2] / 1000)
 end
 
+-- When this partition was last found empty, in ms: a key that goes with all others when they go.
+-- A caller whose facts were on their way to the ledger at that time begins again.
+local function emptied_at(key)
+  local at = redis.call('GET', key)
+  if not at then
+    at = string.format('%.0f', now_ms())
+    redis.call('SET', key, at)
+  end
+  return at
+end
+
 local function least(a, b)
   if not a or (b and b < a) then return b end
   return a
 end
 
--- True if (at, value) was heard before (other_at, other); what isn't there was never heard.
+-- True if (at, value) was heard before (other_at, other); without a stamp it was never heard.
 local function heard_before(at, value, other_at, other)
-  if not value then return false end
-  if not other then return true end
-  return at < other_at or (at == other_at and before(value, other))
+  if not at then return false end
+  if not other_at then return true end
+  return at < other_at or (at == other_at and before(value or '', other or ''))
 end
 
 -- Array of JSON: cjson writes an empty Lua table as an object.
 local function json_array(list)
   if #list == 0 then return '[]' end
   return cjson.encode(list)
+end
+
+-- With its members in a fixed order, so that equal facts are equal strings.
+local function encode_fact(fact)
+  local names, parts = {}, {}
+  for name in pairs(fact) do names[#names + 1] = name end
+  table.sort(names)
+  for i, name in ipairs(names) do
+    local value = fact[name]
+    parts[i] = '"' .. name .. '":' .. (type(value) == 'table' and encode_fact(value) or cjson.encode(value))
+  end
+  return '{' .. table.concat(parts, ',') .. '}'
 end
 
 -- Two facts of one session, or one and nil.

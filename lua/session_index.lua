@@ -1,6 +1,7 @@
 -- Whose a sid is, and which conversations name it.
 --
 -- KEYS[1]  the sid's entry: hash {r: replid it was filled under, s: session fact, n: [cid …] that name it}
+-- KEYS[2]  when its partition was found empty (emptied_at)
 -- ARGV[1]  replid of this Redis, as the caller knows it
 -- ARGV[2]  TTL in ms
 -- ARGV[3]  request: {sid,
@@ -11,8 +12,7 @@
 --            force?: true                                          the ledger can't be asked}
 -- Reply    {'HYDRATE'}                       nothing was changed: ask the ledger and call again
 --          {'CONFLICT'}                      another user owns the sid; nothing was changed
---          {'FULL'}                          too many conversations name it; nothing was changed
---          {'OK', session fact or '', [cid …], claim that the merge replaced or ''}
+--          {'OK', session fact or '', [cid …], claim that the merge replaced or '', emptied_at, now}
 
 local NAMED_BY_MAX = 64
 
@@ -56,8 +56,8 @@ if fact and session and session.user ~= fact.user then return {'CONFLICT'} end
 local claim_before = session and session.claim
 if fact then session = merge_session(session, fact) end
 if request.named_by then
-  add_name(request.named_by)
-  if #named_by > NAMED_BY_MAX then return {'FULL'} end
+  -- beyond the bound the session will not be told; the conversation itself still asks for its owner
+  if #named_by < NAMED_BY_MAX then add_name(request.named_by) end
 end
 
 if hydrated or request.hydrate then redis.call('HSET', key, 'r', replid) end
@@ -67,4 +67,5 @@ if redis.call('EXISTS', key) == 1 then redis.call('PEXPIRE', key, ttl) end
 
 local replaced = ''
 if claim_before and claim_before ~= session.claim then replaced = claim_before end
-return {'OK', session and cjson.encode(session) or '', json_array(named_by), replaced}
+return {'OK', session and cjson.encode(session) or '', json_array(named_by), replaced, emptied_at(KEYS[2]),
+  string.format('%.0f', now_ms())}

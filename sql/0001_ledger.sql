@@ -146,6 +146,7 @@ COMMENT ON COLUMN interview_sessions.ended_at IS 'the end of the linked conversa
 
 -- What older rows say becomes fact: the links they held are kept as claims, their owners as named users.
 UPDATE interviews SET
+	created_at = COALESCE(created_at, now()),
 	agent_id = COALESCE(agent_id, ''),
 	claimed_user_id = COALESCE(claimed_user_id, user_id),
 	received_at = COALESCE(created_at, received_at),
@@ -155,10 +156,12 @@ UPDATE interview_sessions SET
 	agent_id = COALESCE(agent_id, ''),
 	status = COALESCE(status, 'started'),
 	claimed_agent_id = NULLIF(agent_id, ''),
-	claimed_agent_at = CASE WHEN agent_id <> '' THEN created_at END,
+	claimed_agent_at = CASE WHEN agent_id <> '' THEN COALESCE(created_at, started_at, client_ended_at, ended_at, now()) END,
 	claimed_conversation_id = COALESCE(claimed_conversation_id, conversation_id),
-	claimed_at = CASE WHEN conversation_id IS NOT NULL THEN created_at END,
+	claimed_at = CASE WHEN conversation_id IS NOT NULL
+		THEN COALESCE(created_at, started_at, client_ended_at, ended_at, now()) END,
 	client_ended_at = COALESCE(client_ended_at, ended_at),
+	created_at = COALESCE(created_at, started_at, client_ended_at, ended_at, now()),
 	started_at = COALESCE(started_at, CASE WHEN ended_at IS NULL AND client_ended_at IS NULL THEN created_at END)
 WHERE EXISTS (SELECT 1 FROM older WHERE name = 'interview_sessions')
   AND (client_session_id IS NULL OR left(client_session_id, 9) <> 'fallback:');
@@ -175,7 +178,8 @@ ALTER TABLE interview_sessions
 	ALTER COLUMN agent_id SET NOT NULL,
 	ALTER COLUMN status SET DEFAULT 'started',
 	ALTER COLUMN status SET NOT NULL,
-	ALTER COLUMN created_at SET DEFAULT now();
+	ALTER COLUMN created_at SET DEFAULT now(),
+	ALTER COLUMN created_at SET NOT NULL;
 
 INSERT INTO profiles (id)
 	SELECT user_id FROM interview_sessions WHERE user_id IS NOT NULL
@@ -193,6 +197,15 @@ BEGIN
 		WHERE k.contype = 'f' AND (
 			(k.conrelid = 'interview_sessions'::regclass AND a.attname IN ('user_id', 'interview_id', 'conversation_id'))
 			OR (k.conrelid = 'interviews'::regclass AND a.attname = 'user_id'))
+	LOOP
+		EXECUTE format('ALTER TABLE %s DROP CONSTRAINT %I', c.tab, c.conname);
+	END LOOP;
+	-- checks of theirs on what we write may not know our words
+	FOR c IN
+		SELECT k.conrelid::regclass AS tab, k.conname FROM pg_constraint k
+		WHERE k.contype = 'c' AND k.conrelid IN ('interview_sessions'::regclass, 'interviews'::regclass)
+		  AND EXISTS (SELECT 1 FROM pg_attribute a WHERE a.attrelid = k.conrelid AND a.attnum = ANY (k.conkey)
+			AND a.attname IN ('status', 'ended_by', 'agent_id', 'client_session_id', 'conversation_id'))
 	LOOP
 		EXECUTE format('ALTER TABLE %s DROP CONSTRAINT %I', c.tab, c.conname);
 	END LOOP;
@@ -223,8 +236,7 @@ ALTER TABLE interview_sessions
 
 CREATE UNIQUE INDEX debrief_interviews_conversation ON interviews (conversation_id);
 CREATE INDEX debrief_interviews_user ON interviews (user_id, (COALESCE(ended_at, received_at)));
-CREATE INDEX debrief_interviews_claimed_user ON interviews (claimed_user_id, (COALESCE(ended_at, received_at)))
-	WHERE claimed_user_id IS NOT NULL;
+CREATE INDEX debrief_interviews_user_start ON interviews (user_id, (COALESCE(started_at, received_at)));
 CREATE INDEX debrief_interviews_claimed_session ON interviews (claimed_session_id)
 	WHERE claimed_session_id IS NOT NULL;
 CREATE INDEX debrief_interviews_undecided ON interviews (received_at) WHERE undecided;

@@ -1,6 +1,6 @@
 -- Applies a decision: the snapshot of the links of a user's hot facts.
 --
--- decision: {"sessions": [{"sid", "cid"?, "evidence"?, "started_at"?, "ended_at"?, "claim"?}, …],
+-- decision: {"sessions": [{"sid", "cid"?, "evidence"?, "agent"?, "started_at"?, "ended_at"?, "claim"?}, …],
 --            "conversations": [{"cid", "hash", "epoch"}, …], "gone": [{"cid", "epoch"}, …]}
 -- `gone` are conversations that are no longer this user's. Where the ledger knows of a later change of
 -- owner than `epoch`, that conversation is passed over.
@@ -64,14 +64,15 @@ BEGIN
 		              WHEN s.client_ended_at IS NOT NULL THEN 'ended_pending_webhook'
 		              ELSE 'started' END,
 		-- facts that came after this decision was made stay undecided
-		undecided = s.undecided AND (debrief_ms(s.started_at), debrief_ms(s.client_ended_at), s.claimed_conversation_id)
-			IS DISTINCT FROM (l.started_at, l.ended_at, l.claim),
+		undecided = s.undecided AND (debrief_ms(s.started_at), debrief_ms(s.client_ended_at),
+				s.claimed_conversation_id, s.claimed_agent_id)
+			IS DISTINCT FROM (l.started_at, l.ended_at, l.claim, l.agent),
 		updated_at = now()
-	FROM (SELECT d.sid, d.started_at, d.ended_at, d.claim,
+	FROM (SELECT d.sid, d.agent, d.started_at, d.ended_at, d.claim,
 			CASE WHEN d.cid = ANY (v_cids) THEN d.cid END AS cid,
 			CASE WHEN d.cid = ANY (v_cids) THEN d.evidence END AS evidence
 		FROM jsonb_to_recordset(p_decision -> 'sessions')
-			AS d (sid text, cid text, evidence text, started_at bigint, ended_at bigint, claim text)) l
+			AS d (sid text, cid text, evidence text, agent text, started_at bigint, ended_at bigint, claim text)) l
 	LEFT JOIN interviews i ON i.conversation_id = l.cid
 	WHERE s.client_session_id = l.sid AND s.user_id = p_user
 	  AND (s.undecided

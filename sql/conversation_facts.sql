@@ -6,6 +6,7 @@ SELECT jsonb_strip_nulls(jsonb_build_object(
 	'named_owner', (SELECT s.user_id FROM interview_sessions s WHERE s.client_session_id = i.claimed_session_id),
 	'claims', COALESCE((SELECT jsonb_agg(c.fact) FROM
 		(SELECT debrief_session_fact(s) AS fact FROM interview_sessions s WHERE s.claimed_conversation_id = $1
+		   AND s.client_session_id IS NOT NULL
 		 ORDER BY s.claimed_at, s.client_session_id LIMIT 64) c), '[]'::jsonb)))
 FROM (SELECT) one LEFT JOIN interviews i ON i.conversation_id = $1
 LEFT JOIN evaluations e ON e.interview_id = i.id

@@ -15,6 +15,9 @@ WITH kept AS (
 		ELSE (array_position('{pending,failed,complete}', excluded.status), excluded.revised_ms)
 			> (array_position('{pending,failed,complete}', e.status), e.revised_ms) END
 	RETURNING e.interview_id, e.status
+), to_decide AS (
+	-- until Redis has it too
+	UPDATE interviews i SET undecided = true FROM kept WHERE i.id = kept.interview_id AND $5::text IS NULL
 )
 SELECT pg_notify('debrief_evaluation', json_build_object('interviewId', interview_id, 'status', status)::text)
 FROM kept WHERE $6::boolean

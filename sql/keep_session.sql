@@ -26,7 +26,7 @@ ON CONFLICT (client_session_id) DO UPDATE SET
 	-- a start that was heard after the end is none
 	started_at = CASE WHEN LEAST(s.started_at, excluded.started_at) > LEAST(s.client_ended_at, excluded.client_ended_at)
 		THEN NULL ELSE LEAST(s.started_at, excluded.started_at) END,
-	ended_by = CASE WHEN (excluded.client_ended_at, excluded.ended_by) < (s.client_ended_at, s.ended_by)
+	ended_by = CASE WHEN (excluded.client_ended_at, COALESCE(excluded.ended_by, '')) < (s.client_ended_at, COALESCE(s.ended_by, ''))
 			OR s.client_ended_at IS NULL
 		THEN excluded.ended_by ELSE s.ended_by END,
 	client_ended_at = LEAST(s.client_ended_at, excluded.client_ended_at),

@@ -161,11 +161,11 @@ class Server:
         """Pids of the process and its children, parents first."""
         pids = [self.process.pid]
         for pid in pids:
-            for listing in pathlib.Path(f"/proc/{pid}/task").glob("*/children"):
-                try:
+            try:  # a child may be gone by now
+                for listing in pathlib.Path(f"/proc/{pid}/task").glob("*/children"):
                     pids.extend(int(child) for child in listing.read_text().split())
-                except OSError:
-                    continue
+            except OSError:
+                continue
         return pids
 
     def signal(self, number, family=False):

@@ -7,7 +7,7 @@
 
 /* A decision that came late is made anew; under this many others of one user at once
  * the sender is asked to come again. */
-enum { STALE_ROUNDS_MAX = 5, DECISIONS_MAX = 8 };
+enum { STALE_ROUNDS_MAX = 32 };
 
 void ledger_init(struct ledger_write *write, struct worker *worker, struct job *job, enum step (*done)(void *ctx),
 		 void *ctx)
@@ -180,14 +180,43 @@ static int64_t stale_floor(struct ledger_write *write, const struct postgres_rep
 	int64_t floor = 0;
 	size_t i = write->decisions_at;
 
-	for (struct link_user *user = write->link->users; user; user = user->next, i++) {
+	for (struct link_user *user = write->link->users; user; user = user->next) {
 		int64_t ours, theirs;
 
-		if (span_to_int64(user->revision, &ours) && span_to_int64(postgres_value(reply->rows[i], 0, 0), &theirs) &&
+		if (!user->revision.p)
+			continue;
+		if (span_to_int64(user->revision, &ours) && span_to_int64(postgres_value(reply->rows[i++], 0, 0), &theirs) &&
 		    theirs > ours && theirs > floor)
 			floor = theirs;
 	}
 	return floor;
+}
+
+static enum step session_alone_kept(void *ctx, const struct postgres_reply *reply)
+{
+	struct ledger_write *write = ctx;
+
+	if (reply->status != CALL_OK)
+		return fail(write, reply);
+	if (postgres_row_count(reply->rows[1]) == 0)
+		return ledger_end(write, LEDGER_TAKEN, "the sid belongs to another user in the ledger");
+	return ledger_end(write, LEDGER_KEPT, NULL);
+}
+
+/* What was refused may be a decision: the fact is kept without, undecided. */
+static STEP session_alone_submit(struct ledger_write *write)
+{
+	struct arena *arena = &write->job->arena;
+	const char **params = arena_alloc(arena, 4 * sizeof(*params));
+	struct postgres_query queries[] = {
+		{STATEMENT_LOCK_USER, 1, params},
+		{STATEMENT_KEEP_SESSION, 3, params + 1},
+	};
+
+	params[0] = params[1] = write->link->user;
+	params[2] = arena_strdup(arena, write->fact);
+	params[3] = "true";
+	return submit(write, 2, queries, session_alone_kept);
 }
 
 static enum step decisions_kept(void *ctx, const struct postgres_reply *reply)
@@ -195,6 +224,8 @@ static enum step decisions_kept(void *ctx, const struct postgres_reply *reply)
 	struct ledger_write *write = ctx;
 	int64_t floor;
 
+	if (write->with_session && is_content_error(reply))
+		return session_alone_submit(write);
 	if (reply->status != CALL_OK)
 		return fail(write, reply);
 	if (write->with_session && postgres_row_count(reply->rows[write->decisions_at - 1]) == 0)
@@ -215,17 +246,20 @@ static enum step decisions_kept(void *ctx, const struct postgres_reply *reply)
 static STEP decisions_submit(struct ledger_write *write)
 {
 	struct arena *arena = &write->job->arena;
-	struct postgres_query queries[2 * DECISIONS_MAX + 2];
-	const char **params = arena_alloc(arena, (4 * DECISIONS_MAX + 5) * sizeof(*params));
-	size_t count = 0, users = 0;
+	size_t users = 0, count = 0;
+	struct postgres_query *queries;
+	const char **params;
+
+	for (struct link_user *user = write->link->users; user; user = user->next)
+		users += user->revision.p != NULL;
+	queries = arena_alloc(arena, (2 * users + 2) * sizeof(*queries));
+	params = arena_alloc(arena, (4 * users + 5) * sizeof(*params));
 
 	for (struct link_user *user = write->link->users; user; user = user->next) {
-		if (users++ == DECISIONS_MAX)
-			return ledger_end(write, LEDGER_AWAY, "too many users in one decision");
-		if (write->with_session) {
-			queries[count++] = (struct postgres_query){STATEMENT_LOCK_USER, 1, params};
-			*params++ = user->user;
-		}
+		if (!user->revision.p || !(write->with_session || users > 1))
+			continue;
+		queries[count++] = (struct postgres_query){STATEMENT_LOCK_USER, 1, params};
+		*params++ = user->user;
 	}
 	if (write->with_session) {
 		queries[count++] = (struct postgres_query){STATEMENT_KEEP_SESSION, 3, params};
@@ -235,6 +269,8 @@ static STEP decisions_submit(struct ledger_write *write)
 	}
 	write->decisions_at = count;
 	for (struct link_user *user = write->link->users; user; user = user->next) {
+		if (!user->revision.p)
+			continue;
 		queries[count++] = (struct postgres_query){STATEMENT_APPLY_DECISION, 3, params};
 		*params++ = user->user;
 		*params++ = arena_strdup(arena, user->revision);
@@ -264,7 +300,7 @@ STEP ledger_keep_decisions(struct ledger_write *write, struct link *link, struct
 {
 	write->link = link;
 	write->subject = cid;
-	if (link->owner.n == 0)
+	if (link->owner.n == 0 && link->result == LINK_DECIDED)
 		write->unowned_hash = hash;
 	return decisions_submit(write);
 }

@@ -1,6 +1,7 @@
 #include "broker/link.h"
 
-#include <stdlib.h>
+#include <stdio.h>
+#include <string.h>
 
 #include "base/json.h"
 #include "broker/link_parts.h"
@@ -13,6 +14,7 @@ enum { HYDRATE_ROUNDS_MAX = 8 };
 void link_init(struct link *link, struct worker *worker, struct job *job, enum step (*done)(void *ctx), void *ctx)
 {
 	*link = (struct link){.worker = worker, .job = job, .done = done, .ctx = ctx};
+	snprintf(link->replid, sizeof(link->replid), "%s", redis_replid(worker->redis));
 }
 
 static STEP link_end(struct link *link, enum link_result result, const char *error)
@@ -41,17 +43,20 @@ static bool ledger_answered(struct link *link, const struct postgres_reply *repl
 	return false;
 }
 
-static STEP script(struct link *link, enum script name, struct span key, struct span request, redis_step *next)
+/* `id` is what the key is of. */
+static STEP script(struct link *link, enum script name, struct span id, struct span key, struct span request,
+		   redis_step *next)
 {
 	const struct config *config = link->worker->config;
 	struct arena *arena = &link->job->arena;
+	struct span keys[] = {key, key_of_emptied(arena, config->partitions, id)};
 	struct span args[] = {
 		span_of(redis_replid(link->worker->redis)),
 		span_of(arena_printf(arena, "%lld", (long long)config->session_ttl_secs * 1000)),
 		request,
 	};
 
-	return redis_script(link->worker->redis, link->job, name, 1, &key, 3, args, next, link);
+	return redis_script(link->worker->redis, link->job, name, 2, keys, 3, args, next, link);
 }
 
 static STEP read_facts(struct link *link, enum statement statement, size_t count, const char *const *params,
@@ -73,6 +78,19 @@ static STEP read_facts_of(struct link *link, enum statement statement, struct sp
 static struct span keep(struct link *link, struct span value)
 {
 	return arena_span(&link->job->arena, value);
+}
+
+/* The last two values of each script's OK. */
+static void note_times(struct link *link, const struct redis_reply *reply)
+{
+	int64_t emptied_ms, now_ms;
+
+	if (!span_to_int64(reply->v[reply->n - 2], &emptied_ms) || !span_to_int64(reply->v[reply->n - 1], &now_ms))
+		return;
+	if (link->began_ms == 0)
+		link->began_ms = now_ms;
+	if (emptied_ms > link->emptied_ms)
+		link->emptied_ms = emptied_ms;
 }
 
 /* ── save: check the claim → session index → visits → decisions ─────────────────────── */
@@ -104,7 +122,7 @@ static STEP session_start(struct link *link)
 {
 	struct arena *arena = &link->job->arena;
 
-	return script(link, SCRIPT_SESSION_INDEX,
+	return script(link, SCRIPT_SESSION_INDEX, link->sid,
 		      key_of_session(arena, link->worker->config->partitions, link->sid),
 		      link_session_request(link), session_on_reply);
 }
@@ -144,18 +162,17 @@ static enum step session_on_reply(void *ctx, const struct redis_reply *reply)
 		return link_end(link, LINK_REDIS_AWAY, link->error);
 	if (span_is(reply->v[0], "CONFLICT"))
 		return link_end(link, LINK_SESSION_TAKEN, NULL);
-	if (span_is(reply->v[0], "FULL"))
-		return link_end(link, LINK_FULL, NULL);
 	if (span_is(reply->v[0], "HYDRATE"))
 		return read_facts_of(link, STATEMENT_SESSION_FACTS, link->sid, session_on_facts);
 
+	note_times(link, reply);
 	link->session = keep(link, reply->v[1]);
 	if (!link->user) {
 		/* a webhook: who owns the session that it names is a fact about the conversation */
 		struct span owner = json_decode_string(&link->job->arena, json_member(link->session, "user"));
 
 		if (owner.p) {
-			struct span content = json_member(link->visits->hydrate, "content");
+			struct span content = json_member(link->facts, "content");
 			struct span named = json_decode_string(&link->job->arena, json_member(content, "named_user"));
 
 			if (named.p && !span_eq(named, owner))
@@ -177,7 +194,7 @@ static STEP visit_start(struct link *link)
 {
 	struct arena *arena = &link->job->arena;
 
-	return script(link, SCRIPT_CONVERSATION_INDEX,
+	return script(link, SCRIPT_CONVERSATION_INDEX, link->visits->cid,
 		      key_of_conversation(arena, link->worker->config->partitions, link->visits->cid),
 		      link_visit_request(link), visit_on_reply);
 }
@@ -198,12 +215,28 @@ static enum step visit_on_facts(void *ctx, const struct postgres_reply *reply)
 	return visit_start(link);
 }
 
-static STEP decide_next(struct link *link, enum step (*decided)(struct link *link));
+static STEP decide_start(struct link *link, struct link_user *user, enum step (*decided)(struct link *link));
 
-/* The conversation has left its former holder's bucket; only now may it get another. */
-static STEP visit_on_removed(struct link *link)
+/* What the visit found goes to the owner, with the session that the webhook names if it is theirs. */
+static void visit_give(struct link *link, const struct redis_reply *reply)
 {
-	return visit_start(link);
+	const char *owner = arena_strdup(&link->job->arena, reply->v[1]);
+	struct span session_user = json_decode_string(&link->job->arena, json_member(link->session, "user"));
+
+	link_user_add_conversation(link, owner, keep(link, reply->v[4]), reply->v[3], keep(link, reply->v[5]));
+	if (span_is(session_user, owner))
+		link_user_add_session(link, owner, link->session);
+}
+
+/* Whom the ledger takes for the owner, if that is another: an earlier try may have ended before it
+ * was told. */
+static void visit_correct_ledger(struct link *link, const struct redis_reply *reply)
+{
+	struct span holder = json_decode_string(&link->job->arena, json_member(link->visits->hydrate, "holder"));
+
+	if (holder.p && reply->v[4].n > 0 && !span_eq(holder, reply->v[1]))
+		link_user_remove(link, arena_strdup(&link->job->arena, holder), link->visits->cid, reply->v[3],
+				 keep(link, reply->v[4]));
 }
 
 static enum step visit_on_reply(void *ctx, const struct redis_reply *reply)
@@ -220,19 +253,24 @@ static enum step visit_on_reply(void *ctx, const struct redis_reply *reply)
 	if (span_is(reply->v[0], "HYDRATE"))
 		return read_facts_of(link, STATEMENT_CONVERSATION_FACTS, visit->cid, visit_on_facts);
 
+	note_times(link, reply);
 	if (visit->check) {
 		link->visits = visit->next;
 		return link_visit_next(link, link->visited);
 	}
 	if (reply->v[2].n > 0) {
+		/* only when it has left its former holder's bucket may it get another: visit_start again */
 		visit->former = arena_strdup(&link->job->arena, reply->v[2]);
-		link_user_remove(link, visit->former, visit->cid, reply->v[3]);
-		return decide_next(link, visit_on_removed);
+		return decide_start(link,
+				    link_user_remove(link, visit->former, visit->cid, reply->v[3],
+						     keep(link, reply->v[4])),
+				    visit_start);
 	}
 	link->owner = keep(link, reply->v[1]);
+	if (!visit->former)
+		visit_correct_ledger(link, reply);
 	if (link->owner.n > 0)
-		link_user_add_conversation(link, arena_strdup(&link->job->arena, link->owner), keep(link, reply->v[4]),
-					   reply->v[3], keep(link, reply->v[5]));
+		visit_give(link, reply);
 	link->visits = visit->next;
 	return link_visit_next(link, link->visited);
 }
@@ -241,24 +279,29 @@ static enum step visit_on_reply(void *ctx, const struct redis_reply *reply)
 
 static enum step decide_on_reply(void *ctx, const struct redis_reply *reply);
 
-static STEP decide_start(struct link *link)
+static STEP decide_call(struct link *link)
 {
 	struct link_user *user = link->deciding;
 	struct arena *arena = &link->job->arena;
 
-	return script(link, SCRIPT_DECIDE, key_of_user(arena, link->worker->config->partitions, user->user),
+	return script(link, SCRIPT_DECIDE, span_of(user->user), key_of_user(arena, link->worker->config->partitions, user->user),
 		      link_decide_request(link, user), decide_on_reply);
 }
 
-static STEP decide_next(struct link *link, enum step (*decided)(struct link *link))
+static STEP decide_start(struct link *link, struct link_user *user, enum step (*decided)(struct link *link))
+{
+	link->deciding = user;
+	link->decided = decided;
+	return decide_call(link);
+}
+
+static STEP decide_all(struct link *link)
 {
 	struct link_user *user = link->users;
 
-	link->decided = decided;
 	while (user && !user->pending)
 		user = user->next;
-	link->deciding = user;
-	return user ? decide_start(link) : decided(link);
+	return user ? decide_start(link, user, decide_all) : link_end(link, LINK_DECIDED, NULL);
 }
 
 static enum step decide_on_facts(void *ctx, const struct postgres_reply *reply)
@@ -271,20 +314,20 @@ static enum step decide_on_facts(void *ctx, const struct postgres_reply *reply)
 	facts = keep(link, postgres_value(reply->rows[0], 0, 0));
 	if (span_is(json_member(facts, "more"), "true"))
 		return link_end(link, LINK_FULL, NULL);
-	link_user_hydrate(link, link->deciding, facts);
-	return decide_start(link);
+	link_user_hydrate(link->deciding, facts);
+	return decide_call(link);
 }
 
-static STEP decide_read(struct link *link, struct span ranges)
+static STEP decide_read(struct link *link, struct span ranges, struct span ask_about)
 {
 	struct link_user *user = link->deciding;
 	const char *params[] = {user->user, arena_strdup(&link->job->arena, ranges), link_window(link),
-				link_claim_unowned(link), "200"};
+				link_claim_unowned(link), "200", arena_strdup(&link->job->arena, ask_about)};
 
 	user->ranges = span_of(params[1]);
 	if (++user->rounds > HYDRATE_ROUNDS_MAX)
 		return link_end(link, LINK_FULL, NULL);
-	return read_facts(link, STATEMENT_USER_FACTS, 5, params, decide_on_facts);
+	return read_facts(link, STATEMENT_USER_FACTS, 6, params, decide_on_facts);
 }
 
 static enum step decide_on_reply(void *ctx, const struct redis_reply *reply)
@@ -297,34 +340,31 @@ static enum step decide_on_reply(void *ctx, const struct redis_reply *reply)
 	if (span_is(reply->v[0], "FULL"))
 		return link_end(link, LINK_FULL, NULL);
 	if (span_is(reply->v[0], "HYDRATE"))
-		return decide_read(link, reply->v[1]);
+		return decide_read(link, reply->v[1], reply->v[2]);
+	note_times(link, reply);
 	user->pending = false;
-	user->hydrate = SPAN_ABSENT;
+	user->hydrate.n = 0;
 	user->revision = keep(link, reply->v[1]);
 	user->decision = keep(link, reply->v[2]);
 	if (link->view_sid.p)
 		link->view = keep(link, reply->v[3]);
-	return decide_next(link, link->decided);
-}
-
-static STEP decisions_done(struct link *link)
-{
-	return link_end(link, LINK_DECIDED, NULL);
+	return link->decided(link);
 }
 
 static STEP visits_done(struct link *link)
 {
-	return decide_next(link, decisions_done);
+	return decide_all(link);
 }
 
 /* ── the other ways in ──────────────────────────────────────────────────────────────── */
 
-STEP link_conversation(struct link *link, struct span cid, struct span facts)
+static STEP conversation_start(struct link *link, bool with_facts)
 {
 	struct arena *arena = &link->job->arena;
-	struct span named = json_decode_string(arena, json_member(json_member(facts, "content"), "named_session"));
+	struct span cid = link->cid, content = json_member(link->facts, "content");
+	struct span named = json_decode_string(arena, json_member(content, "named_session"));
 
-	link_visit_content(link, cid, facts);
+	link_visit_content(link, cid, content, with_facts ? link->facts : SPAN_ABSENT);
 	if (!named.p)
 		return link_visit_next(link, visits_done);
 	link->sid = named;
@@ -332,11 +372,18 @@ STEP link_conversation(struct link *link, struct span cid, struct span facts)
 	return session_start(link);
 }
 
+STEP link_conversation(struct link *link, struct span cid, struct span facts)
+{
+	link->cid = cid;
+	link->facts = facts;
+	return conversation_start(link, true);
+}
+
 STEP link_session(struct link *link, const char *user, struct span sid, struct span fact)
 {
 	link->view_sid = sid;
 	link_user_add_session(link, user, fact);
-	return decide_next(link, decisions_done);
+	return decide_all(link);
 }
 
 STEP link_again(struct link *link, int64_t floor)
@@ -346,5 +393,47 @@ STEP link_again(struct link *link, int64_t floor)
 		user->pending = true;
 		user->rounds = 0;
 	}
-	return decide_next(link, decisions_done);
+	return decide_all(link);
+}
+
+/* ── afterwards ─────────────────────────────────────────────────────────────────────── */
+
+static enum step confirm_on_reply(void *ctx, const struct redis_reply *reply)
+{
+	struct link *link = ctx;
+	int64_t emptied_ms;
+
+	/* when Redis is away now, it tells by its replid how it came back */
+	if (reply->status == CALL_OK && link->repeats < LINK_REPEATS_MAX)
+		link->lost = link->emptied_ms >= link->began_ms || !span_to_int64(reply->v[0], &emptied_ms) ||
+			     emptied_ms >= link->began_ms || strcmp(link->replid, redis_replid(link->worker->redis)) != 0;
+	return link->done(link->ctx);
+}
+
+STEP link_confirm(struct link *link, enum step (*done)(void *ctx), void *ctx)
+{
+	struct span id = link->users ? span_of(link->users->user) : link->cid;
+	struct span words[] = {SPAN("GET"), key_of_emptied(&link->job->arena, link->worker->config->partitions, id)};
+
+	link->done = done;
+	link->ctx = ctx;
+	link->lost = false;
+	return redis_command(link->worker->redis, link->job, 2, words, confirm_on_reply, link);
+}
+
+STEP link_repeat(struct link *link, enum step (*done)(void *ctx), void *ctx)
+{
+	struct link again;
+
+	link_init(&again, link->worker, link->job, done, ctx);
+	again.repeats = link->repeats + 1;
+	again.user = link->user;
+	again.sid = link->sid;
+	again.cid = link->cid;
+	again.facts = link->facts;
+	if (link->user)
+		again.fact = link->session;
+	*link = again;
+	/* what the ledger said then is not what it would say now */
+	return link->user ? session_start(link) : conversation_start(link, false);
 }

@@ -26,10 +26,10 @@ struct link_user {
 	const char *user;
 	struct text sessions, conversations, removed; /* JSON members for the script, comma-separated */
 	struct span ranges;      /* what the script asked for last */
-	struct span hydrate;     /* and what the ledger had of it */
+	struct text hydrate;     /* all that the ledger had of what it asked for, comma-separated */
 	unsigned rounds;
 	bool pending;
-	struct span revision;    /* decided: digits */
+	struct span revision;    /* digits; absent until decided */
 	struct span decision;    /* decided: JSON for the ledger */
 	struct link_user *next;
 };
@@ -47,17 +47,24 @@ struct link {
 	struct span session;     /* save: the merged session fact */
 	struct span owner;       /* conversation: whose it is; empty: nobody's yet */
 	struct span view;        /* touch: the session's poll view */
+	bool lost;               /* confirm: Redis may have lost what this link told it */
+	unsigned repeats;
 	/* between steps */
 	const char *user;        /* of a save */
-	struct span sid, save;
+	struct span sid, save;   /* a save that Redis has to stamp, */
+	struct span fact;        /* or one that it has stamped before */
+	struct span cid, facts;  /* of a conversation */
 	struct span named_by;    /* the conversation that names `sid` */
 	struct span view_sid;
 	struct span hydrate;     /* for the session index */
 	struct link_visit *visits; /* the first is under way */
 	enum step (*visited)(struct link *link);
 	struct link_user *deciding;
-	enum step (*decided)(struct link *link);
+	enum step (*decided)(struct link *link); /* what follows on that decision */
 	int64_t floor;
+	char replid[48];         /* of Redis, when the link began */
+	int64_t began_ms;        /* by the clock of Redis; 0 until its first reply */
+	int64_t emptied_ms;      /* the latest that any partition in play was found empty */
 };
 
 /* `done` is the step that runs with `ctx` when the link is complete, one way or another. */
@@ -72,6 +79,14 @@ STEP link_conversation(struct link *link, struct span cid, struct span facts);
 
 /* Decides around a session that the ledger has, and gives its view. `fact` is from there. */
 STEP link_session(struct link *link, const char *user, struct span sid, struct span fact);
+
+/* After the facts are committed: does Redis still know what it was told? It may have been emptied,
+ * or have come back older, while they were on their way, and been filled from a ledger without them. If
+ * so link->lost is set, and the link must be run again (link_repeat()). */
+STEP link_confirm(struct link *link, enum step (*done)(void *ctx), void *ctx);
+enum { LINK_REPEATS_MAX = 5 };
+/* From the beginning, with the facts that are committed by now. Ends in `done` as the first time. */
+STEP link_repeat(struct link *link, enum step (*done)(void *ctx), void *ctx);
 
 /* Decides again for all users, above the revision that the ledger is at. */
 STEP link_again(struct link *link, int64_t floor);

@@ -67,13 +67,13 @@ void link_visit_name_owner(struct link *link, struct span sid, struct span owner
 	link_visit_named(link, link->visits->cid, sid, arena_strdup(&link->job->arena, owner));
 }
 
-void link_visit_content(struct link *link, struct span cid, struct span facts)
+void link_visit_content(struct link *link, struct span cid, struct span content, struct span facts)
 {
 	struct link_visit *visit = visit_of(link, cid);
 
 	visit->hydrate = facts;
 	text_add(&visit->asks, SPAN(",\"content\":"));
-	text_add(&visit->asks, json_member(facts, "content"));
+	text_add(&visit->asks, content);
 }
 
 /* ── users ──────────────────────────────────────────────────────────────────────────── */
@@ -94,6 +94,7 @@ static struct link_user *user_of(struct link *link, const char *name)
 	text_init(&user->sessions, &link->job->arena, 256);
 	text_init(&user->conversations, &link->job->arena, 256);
 	text_init(&user->removed, &link->job->arena, 16);
+	text_init(&user->hydrate, &link->job->arena, 16);
 	user->next = *at;
 	*at = user;
 	return user;
@@ -127,23 +128,23 @@ void link_user_add_conversation(struct link *link, const char *user, struct span
 		add_item(&to->sessions, session);
 }
 
-void link_user_remove(struct link *link, const char *user, struct span cid, struct span epoch)
+struct link_user *link_user_remove(struct link *link, const char *user, struct span cid, struct span epoch,
+				   struct span fact)
 {
 	struct link_user *from = user_of(link, user);
 
 	add_item(&from->removed, SPAN("{\"cid\":"));
 	text_add_json(&from->removed, cid);
-	text_addf(&from->removed, ",\"epoch\":%.*s}", SPAN_ARG(epoch));
+	text_addf(&from->removed, ",\"epoch\":%.*s,\"fact\":%.*s}", SPAN_ARG(epoch), SPAN_ARG(fact));
+	return from;
 }
 
-void link_user_hydrate(struct link *link, struct link_user *user, struct span facts)
+void link_user_hydrate(struct link_user *user, struct span facts)
 {
-	struct text hydrate;
-
-	text_init(&hydrate, &link->job->arena, facts.n + user->ranges.n + 16);
-	text_addf(&hydrate, "{\"covered\":%.*s,", SPAN_ARG(user->ranges));
-	text_add(&hydrate, (struct span){facts.p + 1, facts.n - 1});
-	user->hydrate = text_span(&hydrate);
+	add_item(&user->hydrate, SPAN("{\"covered\":"));
+	text_add(&user->hydrate, user->ranges);
+	text_addc(&user->hydrate, ',');
+	text_add(&user->hydrate, (struct span){facts.p + 1, facts.n - 1});
 }
 
 /* ── requests ───────────────────────────────────────────────────────────────────────── */
@@ -157,6 +158,8 @@ struct span link_session_request(struct link *link)
 	text_add_json(&request, link->sid);
 	if (link->save.p)
 		text_addf(&request, ",\"save\":%.*s", SPAN_ARG(link->save));
+	if (link->fact.p)
+		text_addf(&request, ",\"fact\":%.*s", SPAN_ARG(link->fact));
 	if (link->named_by.p) {
 		text_add(&request, SPAN(",\"named_by\":"));
 		text_add_json(&request, link->named_by);
@@ -199,8 +202,6 @@ struct span link_decide_request(struct link *link, const struct link_user *user)
 		text_add(&request, SPAN(",\"view\":"));
 		text_add_json(&request, link->view_sid);
 	}
-	if (user->hydrate.p)
-		text_addf(&request, ",\"hydrate\":%.*s", SPAN_ARG(user->hydrate));
-	text_addc(&request, '}');
+	text_addf(&request, ",\"hydrate\":[%.*s]}", SPAN_ARG(text_span(&user->hydrate)));
 	return text_span(&request);
 }

@@ -20,15 +20,17 @@ void link_visit_check(struct link *link, struct span cid, const char *user);
 void link_visit_claim(struct link *link, struct span cid, struct span session_fact);
 void link_visit_unclaim(struct link *link, struct span cid, struct span sid);
 void link_visit_named(struct link *link, struct span cid, struct span sid, const char *owner);
-void link_visit_content(struct link *link, struct span cid, struct span facts);
+void link_visit_content(struct link *link, struct span cid, struct span content, struct span facts);
 /* The first visit's conversation may name `sid`, which is `owner`'s. */
 void link_visit_name_owner(struct link *link, struct span sid, struct span owner);
 
 void link_user_add_session(struct link *link, const char *user, struct span fact);
 void link_user_add_conversation(struct link *link, const char *user, struct span fact, struct span epoch,
 				struct span sessions);
-void link_user_remove(struct link *link, const char *user, struct span cid, struct span epoch);
-void link_user_hydrate(struct link *link, struct link_user *user, struct span facts);
+/* `fact`: the conversation's, so that its former neighbours can be found. Returns that user. */
+struct link_user *link_user_remove(struct link *link, const char *user, struct span cid, struct span epoch,
+				   struct span fact);
+void link_user_hydrate(struct link_user *user, struct span facts);
 
 struct span link_session_request(struct link *link);
 struct span link_visit_request(struct link *link);

@@ -14,6 +14,11 @@ static struct span key_of(struct arena *arena, int64_t partitions, const char *k
 	return span_of(arena_printf(arena, "debrief:{p%u}:%s:%.*s", partition_of(id, partitions), kind, SPAN_ARG(id)));
 }
 
+struct span key_of_emptied(struct arena *arena, int64_t partitions, struct span id)
+{
+	return span_of(arena_printf(arena, "debrief:{p%u}:emptied", partition_of(id, partitions)));
+}
+
 struct span key_of_user(struct arena *arena, int64_t partitions, const char *user)
 {
 	return key_of(arena, partitions, "user", span_of(user));

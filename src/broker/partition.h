@@ -9,6 +9,9 @@
 
 unsigned partition_of(struct span id, int64_t partitions);
 
+/* Holds when the partition of `id` was last found empty. */
+struct span key_of_emptied(struct arena *arena, int64_t partitions, struct span id);
+
 struct span key_of_user(struct arena *arena, int64_t partitions, const char *user);
 struct span key_of_session(struct arena *arena, int64_t partitions, struct span sid);
 struct span key_of_conversation(struct arena *arena, int64_t partitions, struct span cid);

@@ -154,7 +154,7 @@ static enum step results_on_holder(void *ctx, const struct redis_reply *reply);
 enum step results_start(struct request *req)
 {
 	struct results *results = ARENA_NEW(&req->job.arena, struct results);
-	const char **params = arena_alloc(&req->job.arena, sizeof(*params));
+	const char **params = arena_alloc(&req->job.arena, 3 * sizeof(*params));
 
 	results->req = req;
 	if (!caller_of(req, CALLER_USER | CALLER_SERVICE, &results->caller))
@@ -162,7 +162,9 @@ enum step results_start(struct request *req)
 	if (!uuid_parse(request_param(req, "id"), &results->id))
 		return reply_problem(req, 400, "id", "id must be a UUID");
 	params[0] = results->id.text;
-	struct postgres_query query = {STATEMENT_RESULTS, 1, params};
+	params[1] = arena_printf(&req->job.arena, "%lld", (long long)worker_of(req)->config->match_window_secs * 1000);
+	params[2] = worker_of(req)->config->claim_unowned ? "true" : "false";
+	struct postgres_query query = {STATEMENT_RESULTS, 3, params};
 	return postgres_submit(worker_of(req)->ledger_reader, &req->job, NULL, 1, &query, results_on_row, results);
 }
 

@@ -1,6 +1,8 @@
 /* POST /api/save-interview: a browser says that its interview began or ended.
  *
- *   start → link (Redis: fact, decision, views) → ledger (fact and decision) → 200
+ *   start → link (Redis: fact, decision, views) → ledger (fact and decision) → confirm → 200
+ *             ▲                  Redis was emptied in between                       │
+ *             └─────────────────────────────────────────────────────────────────────┘
  *   another user's sid or conversation → 409; too many facts at once → 429; a store away → 503 */
 #include "broker/body.h"
 #include "broker/caller.h"
@@ -78,6 +80,7 @@ static struct span save_request(struct save *save)
 
 static enum step save_on_linked(void *ctx);
 static enum step save_on_kept(void *ctx);
+static enum step save_on_confirmed(void *ctx);
 
 enum step save_start(struct request *req)
 {
@@ -131,6 +134,7 @@ static enum step save_on_kept(void *ctx)
 
 	switch (save->ledger.result) {
 	case LEDGER_KEPT:
+		return link_confirm(&save->link, save_on_confirmed, save);
 	case LEDGER_REJECTED: /* kept all the same, and an operator can replay it */
 		return reply_json(req, 200, SPAN("{\"success\":true}"));
 	case LEDGER_TAKEN:
@@ -139,4 +143,13 @@ static enum step save_on_kept(void *ctx)
 		break;
 	}
 	return reply_unavailable(req, "the ledger", save->ledger.error);
+}
+
+static enum step save_on_confirmed(void *ctx)
+{
+	struct save *save = ctx;
+
+	if (save->link.lost)
+		return link_repeat(&save->link, save_on_linked, save);
+	return reply_json(save->req, 200, SPAN("{\"success\":true}"));
 }

@@ -1,7 +1,7 @@
 /* POST /webhooks/elevenlabs: the provider tells of a conversation.
  *
  *   start (verify, parse) → ledger (content and fact, undecided) → link (Redis: decide, views)
- *         → ledger (decision) → 200
+ *         → ledger (decision) → confirm → 200
  *   bad signature → 401; no JSON, type or conversation id → 400; not ours → 200; a store away → 503
  *
  * Once the content is in the ledger nothing is lost: whoever repeats the rest ends where
@@ -40,6 +40,7 @@ static enum step webhook_keep(void *ctx);
 static enum step webhook_on_kept(void *ctx);
 static enum step webhook_on_linked(void *ctx);
 static enum step webhook_on_decided(void *ctx);
+static enum step webhook_on_confirmed(void *ctx);
 
 enum step webhook_start(struct request *req)
 {
@@ -104,12 +105,10 @@ static enum step webhook_on_linked(void *ctx)
 	struct webhook *webhook = ctx;
 	struct request *req = webhook->req;
 
-	/* more than one window holds: it is kept, and stays undecided */
-	if (webhook->link.result == LINK_FULL) {
+	/* more than one window holds: it stays undecided, but whoever lost it must know */
+	if (webhook->link.result == LINK_FULL)
 		req->note = "undecided: too many facts within one match window";
-		return webhook_received(req, METRIC_WEBHOOK_ACCEPTED);
-	}
-	if (webhook->link.result != LINK_DECIDED)
+	else if (webhook->link.result != LINK_DECIDED)
 		return webhook_unavailable(req, webhook->link.result == LINK_LEDGER_AWAY ? "the ledger" : "the session store",
 					   webhook->link.error);
 	ledger_init(&webhook->ledger, worker_of(req), &req->job, webhook_on_decided, webhook);
@@ -122,5 +121,14 @@ static enum step webhook_on_decided(void *ctx)
 
 	if (webhook->ledger.result != LEDGER_KEPT)
 		return webhook_unavailable(webhook->req, "the ledger", webhook->ledger.error);
+	return link_confirm(&webhook->link, webhook_on_confirmed, webhook);
+}
+
+static enum step webhook_on_confirmed(void *ctx)
+{
+	struct webhook *webhook = ctx;
+
+	if (webhook->link.lost)
+		return link_repeat(&webhook->link, webhook_on_linked, webhook);
 	return webhook_received(webhook->req, METRIC_WEBHOOK_ACCEPTED);
 }

@@ -11,6 +11,8 @@
 enum { ID_LEN_MAX = 256 };
 
 #define TIMESTAMP_SECS_MAX INT64_C(253402300799) /* the end of the year 9999 */
+/* in 2286: later milliseconds have more digits than Lua's JSON keeps */
+#define START_SECS_MAX     INT64_C(9990000000)
 #define DURATION_SECS_MAX  INT64_C(2592000)      /* thirty days */
 
 /* A member that is looked for, and where its raw value goes. */
@@ -186,7 +188,7 @@ static void read_times(struct arena *arena, const struct envelope *envelope, str
 	int64_t start_secs;
 
 	pick_members(arena, conversation->metadata, picks, COUNT(picks));
-	start_secs = seconds(arena, start, false, TIMESTAMP_SECS_MAX);
+	start_secs = seconds(arena, start, false, START_SECS_MAX);
 	conversation->event_timestamp_secs = event_secs < 0 ? 0 : event_secs;
 	conversation->duration_secs = seconds(arena, duration, false, DURATION_SECS_MAX);
 	conversation->started_ms = start_secs < 0 ? -1 : start_secs * 1000;

@@ -50,7 +50,7 @@ def story(api, rng):
             words = f"node{node} save {names[sid]} of {names[owners[sid]]} {fields}"
             steps.append((words, lambda s=sid, n=node, f=fields: api.save(owners[s], s, node=n, **f)))
     for cid in cids:
-        user, session = rng.choice([None, None, *users]), rng.choice([None, None, *sids, "unknown"])
+        user, session = rng.choice([None, None, *users]), rng.choice([None, None, *sids, f"unknown-{uniq}"])
         payload = api.payload(
             conversation_id=cid, user=user, session=session, start=now - 70 * rng.randrange(8) - 60, duration=60, turns=1
         )
@@ -103,24 +103,40 @@ def differences(api, lab, users, sids, cids):
     return problems
 
 
-@pytest.mark.parametrize("seed", SEEDS)
-def test_a_storm_ends_as_the_model_says(api, lab, pool, seed):
+def tell_at_once(api, lab, pool, seed, flush):
     rng = random.Random(seed)
     users, sids, cids, steps, names = story(api, rng)
-    flushed = seed % 3 == 0
     jobs = [(words, pool.submit(call)) for words, call in steps]
-    if flushed:
+    if flush:
         time.sleep(rng.random() * 0.02)
         lab.flush_redis()
-    history = [f"{words} -> {job.result(60).status_code}" for words, job in jobs]
-    wrong = [line for line in history if not line.endswith(("200", "409")) or ("409" in line[-3:] and "webhook" in line)]
+    answers = [(words, job.result(60).status_code) for words, job in jobs]
+    history = [f"{words} -> {status}" for words, status in answers]
+    wrong = [
+        f"{words} -> {status}"
+        for words, status in answers
+        if status != 200 and not (status == 409 and " save " in words)
+    ]
     problems = wrong or differences(api, lab, users, sids, cids)
-    if problems:
-        verdict = ""
-        if not wrong:
-            time.sleep(1.0)
-            verdict = " (still so a second later)" if differences(api, lab, users, sids, cids) else " (gone a second later)"
-        text = "\n".join([f"seed {seed}, flushed {flushed}{verdict}:", *problems, "", "told at once:", *history])
-        for identifier, name in names.items():
-            text = text.replace(identifier, name)
-        pytest.fail(text, pytrace=False)
+    if not problems:
+        return
+    verdict = ""
+    if not wrong:
+        time.sleep(1.0)
+        verdict = " (still so a second later)" if differences(api, lab, users, sids, cids) else " (gone a second later)"
+    text = "\n".join([f"DEBRIEF_STORM_SEED={seed}{verdict}:", *problems, "", "told at once:", *history])
+    for identifier, name in names.items():
+        text = text.replace(identifier, name)
+    pytest.fail(text, pytrace=False)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_storm_ends_as_the_model_says(api, lab, pool, seed):
+    tell_at_once(api, lab, pool, seed, flush=False)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_storm_with_a_flush_in_the_middle(api, lab, pool, seed):
+    """Facts that are in Redis and on their way to the ledger when Redis forgets them. Naive: what
+    hydrates in between reads a ledger without them, and takes that for the whole."""
+    tell_at_once(api, lab, pool, seed, flush=True)
