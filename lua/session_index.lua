@@ -43,8 +43,10 @@ local fact = request.fact
 if request.save then
   local save, now = request.save, now_ms()
   fact = {sid = request.sid, user = save.user, heard_at = now}
-  if save.agent then fact.agent, fact.agent_at = save.agent, now end
-  if save.claim then fact.claim, fact.claim_at = save.claim, now end
+  -- what was heard before stays, be it in the same millisecond or by a clock that went back
+  local known = session or {}
+  if save.agent and not known.agent then fact.agent, fact.agent_at = save.agent, now end
+  if save.claim and not known.claim then fact.claim, fact.claim_at = save.claim, now end
   if save.ended_by then
     fact.ended_at, fact.ended_by = now - (save.ended_ago or 0), save.ended_by
   else

@@ -175,7 +175,7 @@ static enum step session_on_reply(void *ctx, const struct redis_reply *reply)
 			struct span content = json_member(link->facts, "content");
 			struct span named = json_decode_string(&link->job->arena, json_member(content, "named_user"));
 
-			if (named.p && !span_eq(named, owner))
+			if (named.p && !span_eq(named, owner) && link->repeats == 0)
 				metrics_count(&link->worker->metrics, METRIC_LINK_CONFLICT);
 			link_visit_name_owner(link, link->sid, owner);
 		}
