@@ -54,7 +54,7 @@ local function set_claim(fact)
   if not known then claim_count = claim_count + 1 end
   if known and known.user ~= fact.user then known = nil end
   claims[fact.sid] = merge_session(known, fact)
-  changed['k:' .. fact.sid] = cjson.encode(claims[fact.sid])
+  changed['k:' .. fact.sid] = encode_fact(claims[fact.sid])
 end
 
 if not hydrated and request.hydrate then
@@ -63,7 +63,7 @@ if not hydrated and request.hydrate then
   for _, fact in ipairs(h.claims) do set_claim(fact) end
   -- of two words on the holder the one of the later epoch: this Redis may have come back older
   if not entry.e or (h.content and h.content.epoch > epoch) then holder = h.holder end
-  epoch = math.max(epoch + 1, now_ms(), h.content and h.content.epoch + 1 or 0)
+  epoch = math.max(epoch + 1, now_us(), h.content and h.content.epoch + 1 or 0)
   if h.content and h.content.named_session and h.named_owner then
     owners[h.content.named_session] = h.named_owner
     changed['o:' .. h.content.named_session] = h.named_owner
@@ -111,17 +111,17 @@ end
 local former, leaving = '', false
 if holder and holder ~= owner then
   former, leaving = holder, true
-  epoch = math.max(epoch + 1, now_ms())
+  epoch = math.max(epoch + 1, now_us())
 elseif owner and (not holder or entry.l) then
   -- also when it was leaving and is to stay after all: someone may be about to take it out
   holder = owner
-  epoch = math.max(epoch + 1, now_ms())
+  epoch = math.max(epoch + 1, now_us())
 end
 
 if hydrated or request.hydrate then changed.r = replid end
 if content then
   content.epoch = nil -- the entry's own counts
-  changed.c = cjson.encode(content)
+  changed.c = encode_fact(content)
 end
 changed.e = string.format('%.0f', epoch)
 if holder then changed.h = holder elseif entry.h then redis.call('HDEL', key, 'h') end
@@ -137,5 +137,5 @@ local sessions = {}
 for _, s in pairs(claims) do
   if s.user == owner then sessions[#sessions + 1] = s end
 end
-return {'OK', owner or '', former, string.format('%.0f', epoch), content and cjson.encode(content) or '',
+return {'OK', owner or '', former, string.format('%.0f', epoch), content and encode_fact(content) or '',
   json_array(sessions), emptied_at(KEYS[2]), string.format('%.0f', now_ms())}

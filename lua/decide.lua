@@ -248,7 +248,7 @@ end
 -- A decision that changes nothing keeps its revision: those who find theirs overtaken and ask again
 -- all come back with the one that is in force, and need not overtake each other.
 if changed or revision == 0 or revision < request.floor then
-  revision = math.max(revision + 1, now, request.floor + 1)
+  revision = math.max(revision + 1, now_us(), request.floor + 1)
   put('revision', string.format('%.0f', revision))
 end
 redis.call('PEXPIRE', key, ttl)

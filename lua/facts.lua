@@ -17,10 +17,13 @@ local function before(a, b)
   return #a < #b
 end
 
-local function now_ms()
+-- Revisions and epochs are in microseconds: a Redis that was emptied starts them from its clock, and
+-- must not come upon a number that it gave in the same millisecond before.
+local function now_us()
   local t = redis.call('TIME')
-  return t[1] * 1000 + math.floor(t[2] / 1000)
+  return t[1] * 1000000 + t[2]
 end
+local function now_ms() return math.floor(now_us() / 1000) end
 
 -- When this partition was last found empty, in ms: a key that goes with all others when they go.
 -- A caller whose facts were on their way to the ledger at that time begins again.
@@ -45,22 +48,34 @@ local function heard_before(at, value, other_at, other)
   return at < other_at or (at == other_at and before(value or '', other or ''))
 end
 
--- Array of JSON: cjson writes an empty Lua table as an object.
-local function json_array(list)
-  if #list == 0 then return '[]' end
-  return cjson.encode(list)
-end
-
--- With its members in a fixed order, so that equal facts are equal strings.
+-- A flat object or two of strings and whole numbers: with its members in a fixed order, so that equal
+-- facts are equal strings, and with all digits, of which cjson keeps 14.
 local function encode_fact(fact)
   local names, parts = {}, {}
   for name in pairs(fact) do names[#names + 1] = name end
   table.sort(names)
   for i, name in ipairs(names) do
     local value = fact[name]
-    parts[i] = '"' .. name .. '":' .. (type(value) == 'table' and encode_fact(value) or cjson.encode(value))
+    local text
+    if type(value) == 'table' then
+      text = encode_fact(value)
+    elseif type(value) == 'number' then
+      text = string.format('%.0f', value)
+    else
+      text = cjson.encode(value)
+    end
+    parts[i] = '"' .. name .. '":' .. text
   end
   return '{' .. table.concat(parts, ',') .. '}'
+end
+
+-- An array of facts or strings.
+local function json_array(list)
+  local parts = {}
+  for i, item in ipairs(list) do
+    parts[i] = type(item) == 'table' and encode_fact(item) or cjson.encode(item)
+  end
+  return '[' .. table.concat(parts, ',') .. ']'
 end
 
 -- Two facts of one session, or one and nil.

@@ -63,11 +63,11 @@ if request.named_by then
 end
 
 if hydrated or request.hydrate then redis.call('HSET', key, 'r', replid) end
-if session then redis.call('HSET', key, 's', cjson.encode(session)) end
-if #named_by > 0 then redis.call('HSET', key, 'n', cjson.encode(named_by)) end
+if session then redis.call('HSET', key, 's', encode_fact(session)) end
+if #named_by > 0 then redis.call('HSET', key, 'n', json_array(named_by)) end
 if redis.call('EXISTS', key) == 1 then redis.call('PEXPIRE', key, ttl) end
 
 local replaced = ''
 if claim_before and claim_before ~= session.claim then replaced = claim_before end
-return {'OK', session and cjson.encode(session) or '', json_array(named_by), replaced, emptied_at(KEYS[2]),
+return {'OK', session and encode_fact(session) or '', json_array(named_by), replaced, emptied_at(KEYS[2]),
   string.format('%.0f', now_ms())}

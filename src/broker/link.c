@@ -223,7 +223,8 @@ static void visit_give(struct link *link, const struct redis_reply *reply)
 	const char *owner = arena_strdup(&link->job->arena, reply->v[1]);
 	struct span session_user = json_decode_string(&link->job->arena, json_member(link->session, "user"));
 
-	link_user_add_conversation(link, owner, keep(link, reply->v[4]), reply->v[3], keep(link, reply->v[5]));
+	link_user_add_conversation(link, owner, link->visits->cid, keep(link, reply->v[4]), reply->v[3],
+				   keep(link, reply->v[5]));
 	if (span_is(session_user, owner))
 		link_user_add_session(link, owner, link->session);
 }
@@ -237,6 +238,15 @@ static void visit_correct_ledger(struct link *link, const struct redis_reply *re
 	if (holder.p && reply->v[4].n > 0 && !span_eq(holder, reply->v[1]))
 		link_user_remove(link, arena_strdup(&link->job->arena, holder), link->visits->cid, reply->v[3],
 				 keep(link, reply->v[4]));
+}
+
+/* On a repeat: whoever got it the first time, into a bucket that Redis had just lost, and is not its
+ * owner after all. The index has forgotten them. */
+static void visit_take_back(struct link *link, const struct redis_reply *reply)
+{
+	for (struct link_gift *gift = link->gifts; gift && reply->v[4].n > 0; gift = gift->next)
+		if (span_eq(gift->cid, link->visits->cid) && !span_is(reply->v[1], gift->user))
+			link_user_remove(link, gift->user, gift->cid, reply->v[3], keep(link, reply->v[4]));
 }
 
 static enum step visit_on_reply(void *ctx, const struct redis_reply *reply)
@@ -269,6 +279,8 @@ static enum step visit_on_reply(void *ctx, const struct redis_reply *reply)
 	link->owner = keep(link, reply->v[1]);
 	if (!visit->former)
 		visit_correct_ledger(link, reply);
+	if (link->repeats > 0)
+		visit_take_back(link, reply);
 	if (link->owner.n > 0)
 		visit_give(link, reply);
 	link->visits = visit->next;
@@ -433,7 +445,11 @@ STEP link_repeat(struct link *link, enum step (*done)(void *ctx), void *ctx)
 	again.facts = link->facts;
 	if (link->user)
 		again.fact = link->session;
+	again.gifts = link->gifts;
 	*link = again;
+	for (struct link_gift *gift = link->gifts; gift; gift = gift->next)
+		if (!span_eq(gift->cid, link->cid))
+			link_visit_again(link, gift->cid);
 	/* what the ledger said then is not what it would say now */
 	return link->user ? session_start(link) : conversation_start(link, false);
 }

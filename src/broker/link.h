@@ -58,6 +58,7 @@ struct link {
 	struct span view_sid;
 	struct span hydrate;     /* for the session index */
 	struct link_visit *visits; /* the first is under way */
+	struct link_gift *gifts;   /* all that went into anyone's bucket, repeats included */
 	enum step (*visited)(struct link *link);
 	struct link_user *deciding;
 	enum step (*decided)(struct link *link); /* what follows on that decision */

@@ -67,6 +67,11 @@ void link_visit_name_owner(struct link *link, struct span sid, struct span owner
 	link_visit_named(link, link->visits->cid, sid, arena_strdup(&link->job->arena, owner));
 }
 
+void link_visit_again(struct link *link, struct span cid)
+{
+	visit_of(link, cid);
+}
+
 void link_visit_content(struct link *link, struct span cid, struct span content, struct span facts)
 {
 	struct link_visit *visit = visit_of(link, cid);
@@ -112,13 +117,17 @@ void link_user_add_session(struct link *link, const char *user, struct span fact
 	add_item(&user_of(link, user)->sessions, fact);
 }
 
-void link_user_add_conversation(struct link *link, const char *user, struct span fact, struct span epoch,
-				struct span sessions)
+void link_user_add_conversation(struct link *link, const char *user, struct span cid, struct span fact,
+				struct span epoch, struct span sessions)
 {
 	struct link_user *to = user_of(link, user);
 	struct json_iter iter = json_iter(sessions);
 	struct span name, session;
 
+	struct link_gift *gift = ARENA_NEW(&link->job->arena, struct link_gift);
+
+	*gift = (struct link_gift){cid, user, link->gifts};
+	link->gifts = gift;
 	/* the fact is an object with members: the epoch goes before them */
 	add_item(&to->conversations, SPAN("{\"epoch\":"));
 	text_add(&to->conversations, epoch);

@@ -15,6 +15,13 @@ struct link_visit {
 	struct link_visit *next;
 };
 
+/* A conversation that was put into a user's bucket. */
+struct link_gift {
+	struct span cid;
+	const char *user;
+	struct link_gift *next;
+};
+
 /* Conversations to visit, in this order; several asks of one conversation are one visit. */
 void link_visit_check(struct link *link, struct span cid, const char *user);
 void link_visit_claim(struct link *link, struct span cid, struct span session_fact);
@@ -24,9 +31,11 @@ void link_visit_content(struct link *link, struct span cid, struct span content,
 /* The first visit's conversation may name `sid`, which is `owner`'s. */
 void link_visit_name_owner(struct link *link, struct span sid, struct span owner);
 
+void link_visit_again(struct link *link, struct span cid);
+
 void link_user_add_session(struct link *link, const char *user, struct span fact);
-void link_user_add_conversation(struct link *link, const char *user, struct span fact, struct span epoch,
-				struct span sessions);
+void link_user_add_conversation(struct link *link, const char *user, struct span cid, struct span fact,
+				struct span epoch, struct span sessions);
 /* `fact`: the conversation's, so that its former neighbours can be found. Returns that user. */
 struct link_user *link_user_remove(struct link *link, const char *user, struct span cid, struct span epoch,
 				   struct span fact);
