@@ -239,7 +239,7 @@ CREATE INDEX debrief_interviews_user ON interviews (user_id, (COALESCE(ended_at,
 CREATE INDEX debrief_interviews_user_start ON interviews (user_id, (COALESCE(started_at, received_at)));
 CREATE INDEX debrief_interviews_claimed_session ON interviews (claimed_session_id)
 	WHERE claimed_session_id IS NOT NULL;
-CREATE INDEX debrief_interviews_undecided ON interviews (received_at) WHERE undecided;
+CREATE INDEX debrief_interviews_undecided ON interviews (updated_at, id) WHERE undecided;
 
 CREATE UNIQUE INDEX debrief_sessions_client_session ON interview_sessions (client_session_id);
 CREATE UNIQUE INDEX debrief_sessions_conversation ON interview_sessions (conversation_id);
@@ -248,7 +248,7 @@ CREATE INDEX debrief_sessions_claimed ON interview_sessions (claimed_conversatio
 	WHERE claimed_conversation_id IS NOT NULL;
 CREATE INDEX debrief_sessions_status ON interview_sessions (status);
 CREATE INDEX debrief_sessions_interview ON interview_sessions (interview_id);
-CREATE INDEX debrief_sessions_undecided ON interview_sessions (created_at) WHERE undecided;
+CREATE INDEX debrief_sessions_undecided ON interview_sessions (updated_at, id) WHERE undecided;
 
 CREATE TABLE evaluations (
 	interview_id uuid PRIMARY KEY REFERENCES interviews (id) ON DELETE CASCADE,

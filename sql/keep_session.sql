@@ -1,17 +1,22 @@
 -- Keeps a session's fact, merged with what is here: of each thing the earliest heard.
--- $1 user, $2 fact (lua/facts.lua; a missing heard_at is now), $3 undecided.
+-- $1 user, $2 fact (lua/facts.lua; or, without heard_at, a save that is stamped here: see
+-- lua/session_index.lua), $3 undecided.
 -- lock_user.sql has made the profile. Returns one row; none if another user owns the sid.
 WITH fact AS (
-	SELECT f.*, COALESCE(debrief_time(f.heard_at), now()) AS heard
+	SELECT f.sid, f.agent, f.agent_at, f.claim, f.claim_at, f.ended_by, heard.at AS heard,
+		CASE WHEN f.heard_at IS NULL AND f.ended_by IS NULL THEN heard.at ELSE debrief_time(f.started_at) END AS started,
+		CASE WHEN f.heard_at IS NULL AND f.ended_by IS NOT NULL
+			THEN heard.at - COALESCE(f.ended_ago, 0) * interval '1 millisecond' ELSE debrief_time(f.ended_at) END AS ended
 	FROM jsonb_to_record($2::jsonb) AS f (sid text, heard_at bigint, agent text, agent_at bigint, claim text,
-		claim_at bigint, started_at bigint, ended_at bigint, ended_by text)
+			claim_at bigint, started_at bigint, ended_at bigint, ended_by text, ended_ago bigint),
+		LATERAL (SELECT COALESCE(debrief_time(f.heard_at), date_trunc('milliseconds', now())) AS at) heard
 )
 INSERT INTO interview_sessions AS s (user_id, client_session_id, claimed_agent_id, claimed_agent_at, agent_id,
 	claimed_conversation_id, claimed_at, started_at, client_ended_at, ended_at, ended_by, status, created_at, undecided)
 SELECT $1::uuid, sid, agent, CASE WHEN agent IS NOT NULL THEN COALESCE(debrief_time(agent_at), heard) END,
 	COALESCE(agent, ''), claim, CASE WHEN claim IS NOT NULL THEN COALESCE(debrief_time(claim_at), heard) END,
-	debrief_time(started_at), debrief_time(ended_at), debrief_time(ended_at), ended_by,
-	CASE WHEN ended_at IS NULL THEN 'started' ELSE 'ended_pending_webhook' END, heard, $3::boolean
+	started, ended, ended, ended_by,
+	CASE WHEN ended IS NULL THEN 'started' ELSE 'ended_pending_webhook' END, heard, $3::boolean
 FROM fact
 ON CONFLICT (client_session_id) DO UPDATE SET
 	claimed_agent_id = CASE WHEN (excluded.claimed_agent_at, excluded.claimed_agent_id)

@@ -216,8 +216,10 @@ static enum step put_on_linked(void *ctx)
 {
 	struct evaluation_put *put = ctx;
 
+	if (put->link.result == LINK_REDIS_AWAY || put->link.result == LINK_FULL) /* kept, and decided later */
+		return reply_json(put->req, 200, SPAN("{\"success\":true}"));
 	if (put->link.result != LINK_DECIDED)
-		return reply_unavailable(put->req, "the session store", put->link.error);
+		return put_unavailable(put, put->link.error);
 	ledger_init(&put->ledger, worker_of(put->req), &put->req->job, put_on_decided, put);
 	return ledger_keep_decisions(&put->ledger, &put->link, span_of(put->cid), put->hash);
 }

@@ -219,6 +219,15 @@ static STEP session_alone_submit(struct ledger_write *write)
 	return submit(write, 2, queries, session_alone_kept);
 }
 
+STEP ledger_keep_undecided(struct ledger_write *write, struct link *link, struct span fact)
+{
+	write->kind = "session";
+	write->subject = link->sid;
+	write->fact = fact;
+	write->link = link;
+	return session_alone_submit(write);
+}
+
 static enum step decisions_kept(void *ctx, const struct postgres_reply *reply)
 {
 	struct ledger_write *write = ctx;

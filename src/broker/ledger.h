@@ -45,6 +45,10 @@ STEP ledger_keep_conversation(struct ledger_write *write, const struct conversat
 /* Keeps a save's merged fact and the decisions of its link, as one. */
 STEP ledger_keep_session(struct ledger_write *write, struct link *link);
 
+/* Keeps a save while Redis is away: `fact` is stamped by Postgres, and decided by whoever finds
+ * Redis again (sweeper.c). `link` says whose session it is. */
+STEP ledger_keep_undecided(struct ledger_write *write, struct link *link, struct span fact);
+
 /* Keeps the decisions of a conversation's link. `hash` names the content they were made on. */
 STEP ledger_keep_decisions(struct ledger_write *write, struct link *link, struct span cid, struct span hash);
 

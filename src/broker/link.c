@@ -384,6 +384,14 @@ static STEP conversation_start(struct link *link, bool with_facts)
 	return session_start(link);
 }
 
+STEP link_fact(struct link *link, const char *user, struct span sid, struct span fact)
+{
+	link->user = user;
+	link->sid = sid;
+	link->fact = fact;
+	return session_start(link);
+}
+
 STEP link_conversation(struct link *link, struct span cid, struct span facts)
 {
 	link->cid = cid;

@@ -75,6 +75,9 @@ void link_init(struct link *link, struct worker *worker, struct job *job, enum s
  * the submitted conversation id, or absent. */
 STEP link_save(struct link *link, const char *user, struct span sid, struct span save, struct span claim);
 
+/* A session whose fact is stamped already, by the ledger. */
+STEP link_fact(struct link *link, const char *user, struct span sid, struct span fact);
+
 /* A conversation that the ledger has. `facts` is the row of sql/conversation_facts.sql. */
 STEP link_conversation(struct link *link, struct span cid, struct span facts);
 

@@ -6,7 +6,9 @@
  *           session in the ledger → none: 404
  *             │
  *             ▼
- *           link (fills the bucket) → 200 or 304                        a store away → 503 */
+ *           link (fills the bucket) → 200 or 304
+ *
+ *   Redis away → view in the ledger → 200, 304 or 404                   the ledger away too → 503 */
 #include "base/clock.h"
 #include "base/json.h"
 #include "broker/caller.h"
@@ -50,6 +52,8 @@ static STEP poll_reply(struct poll *poll, struct span json)
 static enum step poll_on_view(void *ctx, const struct redis_reply *reply);
 static enum step poll_on_session(void *ctx, const struct postgres_reply *reply);
 static enum step poll_on_linked(void *ctx);
+static STEP poll_ledger(struct poll *poll);
+static enum step poll_on_ledger(void *ctx, const struct postgres_reply *reply);
 
 enum step poll_start(struct request *req)
 {
@@ -84,8 +88,7 @@ static enum step poll_on_view(void *ctx, const struct redis_reply *reply)
 	struct worker *worker = worker_of(req);
 
 	if (reply->status != CALL_OK)
-		return reply_unavailable(req, "the session store",
-					 arena_strdup(&req->job.arena, reply->error.p ? reply->error : SPAN("redis")));
+		return poll_ledger(poll);
 	/* a bucket of another generation of Redis may lack what that one lost */
 	if (reply->n == 2 && reply->v[1].p && span_is(reply->v[0], redis_replid(worker->redis)))
 		return poll_reply(poll, reply->v[1]);
@@ -119,9 +122,28 @@ static enum step poll_on_linked(void *ctx)
 
 	if (poll->link.result == LINK_DECIDED && poll->link.view.n > 0)
 		return poll_reply(poll, poll->link.view);
-	if (poll->link.result == LINK_FULL)
-		return reply_unavailable(poll->req, "the session store", "more facts in one window than a bucket holds");
-	return reply_unavailable(poll->req,
-				 poll->link.result == LINK_LEDGER_AWAY ? "the ledger" : "the session store",
-				 poll->link.error);
+	if (poll->link.result == LINK_LEDGER_AWAY)
+		return reply_unavailable(poll->req, "the ledger", poll->link.error);
+	return poll_ledger(poll);
+}
+
+static STEP poll_ledger(struct poll *poll)
+{
+	struct request *req = poll->req;
+	const char *params[] = {poll->caller.user.text, req->session};
+	struct postgres_query query = {STATEMENT_SESSION_VIEW, 2, params};
+
+	return postgres_submit(worker_of(req)->ledger_reader, &req->job, NULL, 1, &query, poll_on_ledger, poll);
+}
+
+static enum step poll_on_ledger(void *ctx, const struct postgres_reply *reply)
+{
+	struct poll *poll = ctx;
+	struct request *req = poll->req;
+
+	if (reply->status != CALL_OK)
+		return reply_unavailable(req, "the ledger", arena_strdup(&req->job.arena, span_of(reply->error)));
+	if (postgres_row_count(reply->rows[0]) == 0)
+		return reply_problem(req, 404, "sessionId", "no such session");
+	return poll_reply(poll, arena_span(&req->job.arena, postgres_value(reply->rows[0], 0, 0)));
 }

@@ -3,7 +3,9 @@
  *   start → link (Redis: fact, decision, views) → ledger (fact and decision) → confirm → 200
  *             ▲                  Redis was emptied in between                       │
  *             └─────────────────────────────────────────────────────────────────────┘
- *   another user's sid or conversation → 409; too many facts at once → 429; a store away → 503 */
+ *            │ Redis away
+ *            └─▶ whose is the claimed conversation? → ledger (fact, undecided) → 200
+ *   another user's sid or conversation → 409; too many facts at once → 429; the ledger away → 503 */
 #include "broker/body.h"
 #include "broker/caller.h"
 #include "broker/handlers.h"
@@ -79,7 +81,10 @@ static struct span save_request(struct save *save)
 }
 
 static enum step save_on_linked(void *ctx);
+static STEP save_without_redis(struct save *save);
+static enum step save_on_owner(void *ctx, const struct postgres_reply *reply);
 static enum step save_on_kept(void *ctx);
+static enum step save_on_kept_undecided(void *ctx);
 static enum step save_on_confirmed(void *ctx);
 
 enum step save_start(struct request *req)
@@ -103,6 +108,50 @@ enum step save_start(struct request *req)
 	return link_save(&save->link, save->caller.user.text, save->sid, save_request(save), save->conversation_id);
 }
 
+/* The fact goes to the ledger as it is, stamped there, unless the claimed conversation is another's. */
+static STEP save_undecided(struct save *save)
+{
+	struct text fact;
+	struct span request = save_request(save);
+
+	save->req->note = save->link.error;
+	text_init(&fact, &save->req->job.arena, request.n + save->sid.n + 16);
+	text_add(&fact, SPAN("{\"sid\":"));
+	text_add_json(&fact, save->sid);
+	text_addc(&fact, ',');
+	text_add(&fact, (struct span){request.p + 1, request.n - 1});
+	ledger_init(&save->ledger, worker_of(save->req), &save->req->job, save_on_kept_undecided, save);
+	return ledger_keep_undecided(&save->ledger, &save->link, text_span(&fact));
+}
+
+static STEP save_without_redis(struct save *save)
+{
+	struct request *req = save->req;
+	struct worker *worker = worker_of(req);
+	const char *params[] = {req->conversation,
+				arena_printf(&req->job.arena, "%lld", (long long)worker->config->match_window_secs * 1000),
+				worker->config->claim_unowned ? "true" : "false"};
+	struct postgres_query query = {STATEMENT_CONVERSATION_OWNER, 3, params};
+
+	if (!save->conversation_id.p)
+		return save_undecided(save);
+	return postgres_submit(worker->ledger_reader, &req->job, NULL, 1, &query, save_on_owner, save);
+}
+
+static enum step save_on_owner(void *ctx, const struct postgres_reply *reply)
+{
+	struct save *save = ctx;
+	struct request *req = save->req;
+
+	if (reply->status != CALL_OK)
+		return reply_unavailable(req, "the ledger", arena_strdup(&req->job.arena, span_of(reply->error)));
+	struct span owner = postgres_value(reply->rows[0], 0, 0);
+
+	if (owner.p && !span_is(owner, save->caller.user.text))
+		return reply_problem(req, 409, "conversation_id", "this conversation belongs to another user");
+	return save_undecided(save);
+}
+
 static enum step save_on_linked(void *ctx)
 {
 	struct save *save = ctx;
@@ -120,7 +169,7 @@ static enum step save_on_linked(void *ctx)
 		reply_header(req, "Retry-After", "60");
 		return reply_problem(req, 429, NULL, "too many sessions within one match window");
 	case LINK_REDIS_AWAY:
-		return reply_unavailable(req, "the session store", save->link.error);
+		return save_without_redis(save);
 	case LINK_LEDGER_AWAY:
 		break;
 	}
@@ -143,6 +192,15 @@ static enum step save_on_kept(void *ctx)
 		break;
 	}
 	return reply_unavailable(req, "the ledger", save->ledger.error);
+}
+
+static enum step save_on_kept_undecided(void *ctx)
+{
+	struct save *save = ctx;
+
+	if (save->ledger.result == LEDGER_KEPT)
+		return reply_json(save->req, 200, SPAN("{\"success\":true}"));
+	return save_on_kept(save);
 }
 
 static enum step save_on_confirmed(void *ctx)

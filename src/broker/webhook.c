@@ -2,7 +2,9 @@
  *
  *   start (verify, parse) → ledger (content and fact, undecided) → link (Redis: decide, views)
  *         → ledger (decision) → confirm → 200
- *   bad signature → 401; no JSON, type or conversation id → 400; not ours → 200; a store away → 503
+ *                                                            │ away
+ *                                                            └─▶ 200; decided later
+ *   bad signature → 401; no JSON, type or conversation id → 400; not ours → 200; the ledger away → 503
  *
  * Once the content is in the ledger nothing is lost: whoever repeats the rest ends where
  * this would have. */
@@ -106,11 +108,15 @@ static enum step webhook_on_linked(void *ctx)
 	struct request *req = webhook->req;
 
 	/* more than one window holds: it stays undecided, but whoever lost it must know */
-	if (webhook->link.result == LINK_FULL)
+	if (webhook->link.result == LINK_FULL) {
 		req->note = "undecided: too many facts within one match window";
-	else if (webhook->link.result != LINK_DECIDED)
-		return webhook_unavailable(req, webhook->link.result == LINK_LEDGER_AWAY ? "the ledger" : "the session store",
-					   webhook->link.error);
+	} else if (webhook->link.result == LINK_REDIS_AWAY) {
+		/* it is kept: whoever finds Redis again decides it (sweeper.c) */
+		req->note = webhook->link.error;
+		return webhook_received(req, METRIC_WEBHOOK_ACCEPTED);
+	} else if (webhook->link.result != LINK_DECIDED) {
+		return webhook_unavailable(req, "the ledger", webhook->link.error);
+	}
 	ledger_init(&webhook->ledger, worker_of(req), &req->job, webhook_on_decided, webhook);
 	return ledger_keep_decisions(&webhook->ledger, &webhook->link, webhook->conversation.id, webhook->hash);
 }

@@ -11,6 +11,7 @@
 #include "broker/partition.h"
 #include "broker/request_log.h"
 #include "broker/routes.h"
+#include "broker/sweeper.h"
 #include "http/server.h"
 #include "postgres/migrate.h"
 
@@ -103,7 +104,7 @@ static void worker_on_drain_check(evutil_socket_t fd, short what, void *arg)
 	(void)fd;
 	(void)what;
 	event_base_gettimeofday_cached(worker->base, &now);
-	if (http_server_pending(worker->http) > 0 && evutil_timercmp(&now, &worker->control->drain_until, <))
+	if ((http_server_pending(worker->http) > 0 || (worker->sweeper && sweeper_is_busy(worker->sweeper))) && evutil_timercmp(&now, &worker->control->drain_until, <))
 		return;
 	event_base_loopbreak(worker->base);
 }
@@ -116,6 +117,8 @@ static void worker_take_drain(struct worker *worker)
 	if (worker->draining)
 		return;
 	worker->draining = true;
+	if (worker->sweeper)
+		sweeper_stop(worker->sweeper);
 	http_server_drain(worker->http);
 	event_base_gettimeofday_cached(worker->base, &control->drain_until);
 	control->drain_until.tv_sec += worker->config->drain_timeout_secs;
@@ -246,6 +249,8 @@ struct worker *worker_new(int index, const struct config *config, int listen_fd,
 	if (!worker->base || !worker_open_control(worker) || !worker_open_stores(worker, error) ||
 	    !worker_open_http(worker, listen_fd))
 		goto fail;
+	if (index == 0 && !(worker->sweeper = sweeper_new(worker)))
+		goto fail;
 	return worker;
 fail:
 	if (!worker->http)
@@ -290,6 +295,8 @@ void worker_free(struct worker *worker)
 		postgres_free(worker->ledger_reader);
 	for (size_t i = 0; i < worker->ledger_writer_count; i++)
 		postgres_free(worker->ledger_writers[i]);
+	if (worker->sweeper)
+		sweeper_free(worker->sweeper);
 	if (worker->http)
 		http_server_free(worker->http);
 	if (worker->control) {

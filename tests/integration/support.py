@@ -50,6 +50,11 @@ def eventually(condition, timeout=10.0, what="it to become true"):
         time.sleep(0.02)
 
 
+def ok(answer):
+    assert answer.status_code == 200, f"{answer.status_code}: {answer.text[:500]}"
+    return answer
+
+
 def assert_problem(answer, status, field=None, says=None):
     """A problem document (RFC 9457) of that status, naming that field."""
     assert answer.status_code == status, f"{answer.status_code}, should be {status}: {answer.text[:500]}"

@@ -9,16 +9,11 @@ import psycopg2
 import pytest
 
 import model
-from support import assert_problem, eventually, rows
+from support import assert_problem, eventually, ok, rows
 
 
 def new_sid():
     return f"s-{uuid.uuid4()}"
-
-
-def ok(answer):
-    assert answer.status_code == 200, f"{answer.status_code}: {answer.text}"
-    return answer
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ import uuid
 import pytest
 
 import model
-from support import assert_problem, eventually, interview_row, rows, session_row
+from support import assert_problem, eventually, interview_row, ok, rows, session_row
 
 MINUTE_MS = 60_000
 DAY_MS = 24 * 60 * MINUTE_MS
@@ -23,11 +23,6 @@ RFC3339_UTC = re.compile(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z$")
 
 def new_sid():
     return f"s-{uuid.uuid4()}"
-
-
-def ok(answer):
-    assert answer.status_code == 200, f"{answer.status_code}: {answer.text}"
-    return answer
 
 
 def raw_save(api, user, body, node=0, **options):

@@ -11,7 +11,7 @@ import psycopg2
 import pytest
 
 import model
-from support import assert_problem, eventually, interview_row, rows, session_row, sessions_of
+from support import assert_problem, eventually, interview_row, ok, rows, session_row, sessions_of
 
 
 def new_sid():
@@ -21,11 +21,6 @@ def new_sid():
 def nameless(api, cid=None, session=None, **more):
     """A conversation that names no user."""
     return api.payload(conversation_id=cid, session=session, user=None, **more)
-
-
-def ok(answer):
-    assert answer.status_code == 200, f"{answer.status_code}: {answer.text}"
-    return answer
 
 
 def view(api, user, sid):

@@ -15,7 +15,7 @@ import uuid
 import pytest
 
 import model
-from support import assert_problem, eventually, interview_row, rows, session_row
+from support import assert_problem, eventually, interview_row, ok, rows, session_row
 
 PAYLOADS = pathlib.Path(__file__).resolve().parents[1] / "fixtures" / "payloads"
 HEADER = "ElevenLabs-Signature"
@@ -24,11 +24,6 @@ MIB = 1024 * 1024
 
 def new_sid():
     return f"s-{uuid.uuid4()}"
-
-
-def ok(answer):
-    assert answer.status_code == 200, f"{answer.status_code}: {answer.text[:500]}"
-    return answer
 
 
 def mac(secret, t, body):

@@ -1,0 +1,77 @@
+"""Redis away: saves and webhooks go into the ledger undecided, polls and results come from there, and
+whoever finds Redis again decides."""
+
+import uuid
+
+import pytest
+
+from support import eventually, ok, rows
+
+
+@pytest.fixture
+def cut_off(api, lab):
+    """A node that reaches the ledger and no Redis."""
+    node = lab.new_node(redis_url="redis://127.0.0.1:9/0")
+    node.start(ready=False)
+    eventually(lambda: api.request("GET", "/readyz", node).json()["ledger"] == "up", what="its ledger to be up")
+    yield node
+    node.stop()
+
+
+def sid_of():
+    return f"away-{uuid.uuid4()}"
+
+
+def test_what_a_cut_off_node_was_told_is_decided_by_the_others(api, lab, cut_off):
+    user, sid = api.user(), sid_of()
+    payload = api.payload(user=user, duration=60)
+    ok(api.save(user, sid, node=cut_off, agent_id="agent_test"))
+    assert ok(api.poll(user, sid, node=cut_off)).json()["status"] == "started"
+    ok(api.save(user, sid, node=cut_off, ended_by="user", ended_ago_ms=1000))
+    assert ok(api.poll(user, sid, node=cut_off)).json()["status"] == "ended_pending_webhook"
+    ok(api.webhook(payload, node=cut_off))
+    done = eventually(
+        lambda: (found := ok(api.poll(user, sid)).json())["status"] == "completed" and found,
+        15, "the sweeper to link what was told while Redis was away")
+    assert done["conversationId"] == payload["data"]["conversation_id"]
+    # the ledger says the same, also to the node that has nothing else
+    assert eventually(lambda: ok(api.poll(user, sid, node=cut_off)).json() == done, 5, "the ledger to say so too")
+    assert ok(api.results(user, done["interviewId"], node=cut_off)).json()["interview"]["sessionId"] == sid
+    etags = {api.poll(user, sid, node=node).headers["ETag"] for node in (0, 1, cut_off)}
+    assert len(etags) == 1, "the ETag depends on the store"
+    row = rows(lab, "SELECT undecided, ended_by FROM interview_sessions WHERE client_session_id = %s", sid)[0]
+    assert row["undecided"] is False and row["ended_by"] == "user"
+
+
+def test_the_rules_hold_without_redis(api, lab, cut_off):
+    owner, other, sid = api.user(), api.user(), sid_of()
+    payload = api.payload(user=owner)
+    ok(api.webhook(payload, node=cut_off))
+    taken = api.save(other, sid_of(), node=cut_off, conversation_id=payload["data"]["conversation_id"])
+    assert taken.status_code == 409, taken.text
+    ok(api.save(owner, sid, node=cut_off))
+    assert api.save(other, sid, node=cut_off).status_code == 409
+    assert api.poll(other, sid, node=cut_off).status_code == 404
+    assert api.poll(owner, sid_of(), node=cut_off).status_code == 404
+
+
+def test_a_redis_that_dies_under_traffic_loses_nothing(api, lab):
+    """Through all of it every answer is 200 or a 503 that the sender repeats."""
+    users = [(api.user(), sid_of()) for _ in range(12)]
+
+    def insist(send):
+        eventually(lambda: send().status_code == 200, 20, "a 200")
+
+    for number, (user, sid) in enumerate(users):
+        if number == 4:
+            lab.redis_server.kill()
+        if number == 8:
+            lab.redis_server.start()
+        insist(lambda: api.save(user, sid, node=number % 2, ended_by="user", ended_ago_ms=1000))
+        insist(lambda: api.webhook(api.payload(user=user, session=sid, duration=30), node=(number + 1) % 2))
+    for user, sid in users:
+        eventually(lambda: ok(api.poll(user, sid)).json()["status"] == "completed", 20, f"{sid} to be completed")
+    sids = [sid for _, sid in users]
+    left = rows(lab, "SELECT client_session_id FROM interview_sessions WHERE client_session_id = ANY (%s)"
+                " AND (conversation_id IS NULL OR undecided)", sids)
+    assert not left, f"the ledger did not follow: {left}"
