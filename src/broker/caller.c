@@ -9,7 +9,7 @@ static enum auth_result verify(struct request *req, struct auth_token *token)
 
 	if (!text.p)
 		return AUTH_MISSING;
-	return auth_verify(worker_of(req)->keys, text, clock_wall_ms() / 1000, token);
+	return token_cache_verify(worker_of(req)->tokens, worker_of(req)->keys, text, clock_wall_ms() / 1000, token);
 }
 
 bool caller_of(struct request *req, int kinds, struct caller *caller)

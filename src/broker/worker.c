@@ -93,6 +93,7 @@ static void worker_take_reload(struct worker *worker, const struct config *confi
 	}
 	auth_keys_free(worker->keys);
 	worker->keys = keys;
+	token_cache_clear(worker->tokens);
 	worker->config = config;
 }
 
@@ -240,6 +241,7 @@ struct worker *worker_new(int index, const struct config *config, int listen_fd,
 	struct worker *worker = xcalloc(1, sizeof(*worker));
 	worker->index = index;
 	worker->config = config;
+	worker->tokens = token_cache_new();
 	*error = worker_error;
 	worker->keys = worker_load_keys(config, worker_error, sizeof(worker_error));
 	if (!worker->keys)
@@ -311,5 +313,6 @@ void worker_free(struct worker *worker)
 	if (worker->base)
 		event_base_free(worker->base);
 	auth_keys_free(worker->keys);
+	token_cache_free(worker->tokens);
 	free(worker);
 }

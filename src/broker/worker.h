@@ -4,7 +4,7 @@
 #ifndef DEBRIEF_BROKER_WORKER_H
 #define DEBRIEF_BROKER_WORKER_H
 
-#include "auth/bearer.h"
+#include "auth/token_cache.h"
 #include "base/config.h"
 #include "base/metrics.h"
 #include "http/request.h"
@@ -21,6 +21,7 @@ struct worker {
 	int index;
 	const struct config *config;  /* of the moment; a reload puts another in its place */
 	struct auth_keys *keys;
+	struct token_cache *tokens;
 	struct event_base *base;
 	struct http_server *http;
 	struct redis *redis;
