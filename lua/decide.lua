@@ -221,15 +221,15 @@ end
 local decided_sessions, decided_conversations, asked_view = {}, {}, ''
 for sid, s in pairs(sessions) do
   local l = links[sid]
-  decided_sessions[#decided_sessions + 1] = {sid = sid, cid = l and l.cid, evidence = l and l.evidence,
-    agent = s.agent, started_at = s.started_at, ended_at = s.ended_at, claim = s.claim}
+  decided_sessions[#decided_sessions + 1] = {sid = sid, cid = l and l.cid, evidence = l and l.evidence}
   local view = view_of(s, l)
   put('s:' .. sid, encode_fact(s))
   put('v:' .. sid, view)
   if sid == request.view then asked_view = view end
 end
 for cid, c in pairs(conversations) do
-  decided_conversations[#decided_conversations + 1] = {cid = cid, hash = c.hash, epoch = c.epoch}
+  decided_conversations[#decided_conversations + 1] = {cid = cid, hash = c.hash, epoch = c.epoch,
+    own = touched['c:' .. cid] and 1 or nil}
   put('c:' .. cid, encode_fact(c))
 end
 for cid, epoch in pairs(left_at) do put('x:' .. cid, string.format('%.0f', epoch)) end

@@ -1,8 +1,9 @@
 -- Applies a decision: the snapshot of the links of a user's hot facts.
 --
--- decision: {"sessions": [{"sid", "cid"?, "evidence"?, "agent"?, "started_at"?, "ended_at"?, "claim"?}, …],
---            "conversations": [{"cid", "hash", "epoch"}, …], "gone": [{"cid", "epoch"}, …]}
--- `gone` are conversations that are no longer this user's. Where the ledger knows of a later change of
+-- decision: {"sessions": [{"sid", "cid"?, "evidence"?}, …],
+--            "conversations": [{"cid", "hash", "epoch", "own"?}, …], "gone": [{"cid", "epoch"}, …]}
+-- `own` is 1 for a conversation that went through the index for this decision: only then is it decided
+-- (a session is when sql/keep_session.sql says so). `gone` are conversations that are no longer this user's. Where the ledger knows of a later change of
 -- owner than `epoch`, that conversation is passed over.
 -- Returns the revision in force: the decision's own when it was applied (again), a
 -- greater one when a later decision came first and this one must be made anew.
@@ -63,28 +64,24 @@ BEGIN
 		              WHEN l.cid IS NOT NULL THEN 'completed'
 		              WHEN s.client_ended_at IS NOT NULL THEN 'ended_pending_webhook'
 		              ELSE 'started' END,
-		-- facts that came after this decision was made stay undecided
-		undecided = s.undecided AND (debrief_ms(s.started_at), debrief_ms(s.client_ended_at),
-				s.claimed_conversation_id, s.claimed_agent_id)
-			IS DISTINCT FROM (l.started_at, l.ended_at, l.claim, l.agent),
 		updated_at = now()
-	FROM (SELECT d.sid, d.agent, d.started_at, d.ended_at, d.claim,
+	FROM (SELECT d.sid,
 			CASE WHEN d.cid = ANY (v_cids) THEN d.cid END AS cid,
 			CASE WHEN d.cid = ANY (v_cids) THEN d.evidence END AS evidence
 		FROM jsonb_to_recordset(p_decision -> 'sessions')
-			AS d (sid text, cid text, evidence text, agent text, started_at bigint, ended_at bigint, claim text)) l
+			AS d (sid text, cid text, evidence text)) l
 	LEFT JOIN interviews i ON i.conversation_id = l.cid
 	WHERE s.client_session_id = l.sid AND s.user_id = p_user
-	  AND (s.undecided
-	       OR (s.conversation_id, s.interview_id, s.evidence) IS DISTINCT FROM (l.cid, i.id, l.evidence)
+	  AND ((s.conversation_id, s.interview_id, s.evidence) IS DISTINCT FROM (l.cid, i.id, l.evidence)
 	       OR l.cid IS NOT NULL AND s.ended_at IS DISTINCT FROM COALESCE(i.ended_at, s.client_ended_at, i.received_at)
 	       OR (s.status = 'failed') IS DISTINCT FROM (i.failure_reason IS NOT NULL));
 
 	UPDATE interviews i SET user_id = p_user, owner_epoch = c.epoch,
-		undecided = i.undecided AND i.body_hash <> c.hash, updated_at = now()
-	FROM jsonb_to_recordset(p_decision -> 'conversations') AS c (cid text, hash text, epoch bigint)
+		-- content that came after this decision was made stays undecided
+		undecided = i.undecided AND (c.own IS NULL OR i.body_hash <> c.hash), updated_at = now()
+	FROM jsonb_to_recordset(p_decision -> 'conversations') AS c (cid text, hash text, epoch bigint, own int)
 	WHERE i.conversation_id = c.cid AND i.owner_epoch <= c.epoch
-	  AND (i.user_id IS DISTINCT FROM p_user OR i.undecided OR i.owner_epoch < c.epoch);
+	  AND (i.user_id IS DISTINCT FROM p_user OR i.undecided AND c.own IS NOT NULL OR i.owner_epoch < c.epoch);
 	UPDATE interviews SET user_id = NULL, updated_at = now()
 	WHERE conversation_id = ANY (v_gone) AND user_id = p_user;
 

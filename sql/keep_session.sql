@@ -40,7 +40,14 @@ ON CONFLICT (client_session_id) DO UPDATE SET
 	status = CASE WHEN s.conversation_id IS NULL AND excluded.client_ended_at IS NOT NULL
 		THEN 'ended_pending_webhook' ELSE s.status END,
 	created_at = LEAST(s.created_at, excluded.created_at),
-	undecided = s.undecided OR excluded.undecided,
+	-- what went through the indexes is decided with it, if it says all that is known here
+	undecided = excluded.undecided OR s.undecided AND NOT (
+		(s.client_ended_at IS NULL OR COALESCE(excluded.client_ended_at <= s.client_ended_at, false))
+		AND (s.started_at IS NULL OR COALESCE(excluded.started_at <= s.started_at, excluded.client_ended_at < s.started_at,
+			false))
+		AND (s.claimed_at IS NULL OR COALESCE((excluded.claimed_at, excluded.claimed_conversation_id)
+			<= (s.claimed_at, s.claimed_conversation_id), false))
+		AND (s.claimed_agent_at IS NULL OR COALESCE(excluded.claimed_agent_at <= s.claimed_agent_at, false))),
 	updated_at = now()
 WHERE s.user_id = excluded.user_id
 RETURNING s.id
