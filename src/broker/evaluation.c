@@ -7,7 +7,9 @@
  *   start → conversation of the interview → none: 404
  *             │
  *             ▼
- *           ledger (evaluation; facts) → link (views) → ledger (decisions) → 200     a store away → 503 */
+ *           ledger (evaluation; facts) → link (views) → ledger (decisions) → 200
+ *                                          │ Redis away
+ *                                          └─▶ 200; decided later                  the ledger away → 503 */
 #include <inttypes.h>
 #include <stdlib.h>
 

@@ -97,12 +97,6 @@ static void note_times(struct link *link, const struct redis_reply *reply)
 
 static STEP session_start(struct link *link);
 
-/* A claim of another user's conversation is refused before anything is registered. */
-static STEP save_on_checked(struct link *link)
-{
-	return session_start(link);
-}
-
 STEP link_save(struct link *link, const char *user, struct span sid, struct span save, struct span claim)
 {
 	link->user = user;
@@ -110,8 +104,9 @@ STEP link_save(struct link *link, const char *user, struct span sid, struct span
 	link->save = save;
 	if (!claim.p)
 		return session_start(link);
+	/* a claim of another user's conversation is refused before anything is registered */
 	link_visit_check(link, claim, user);
-	return link_visit_next(link, save_on_checked);
+	return link_visit_next(link, session_start);
 }
 
 /* ── session index ──────────────────────────────────────────────────────────────────── */
@@ -152,7 +147,7 @@ static void session_plan_visits(struct link *link, const struct redis_reply *rep
 		link_visit_named(link, json_decode_string(&link->job->arena, value), link->sid, link->user);
 }
 
-static STEP visits_done(struct link *link);
+static STEP decide_all(struct link *link);
 
 static enum step session_on_reply(void *ctx, const struct redis_reply *reply)
 {
@@ -179,11 +174,11 @@ static enum step session_on_reply(void *ctx, const struct redis_reply *reply)
 				metrics_count(&link->worker->metrics, METRIC_LINK_CONFLICT);
 			link_visit_name_owner(link, link->sid, owner);
 		}
-		return link_visit_next(link, visits_done);
+		return link_visit_next(link, decide_all);
 	}
 	link_user_add_session(link, link->user, link->session);
 	session_plan_visits(link, reply);
-	return link_visit_next(link, visits_done);
+	return link_visit_next(link, decide_all);
 }
 
 /* ── conversation index: one visit a conversation ───────────────────────────────────── */
@@ -333,8 +328,8 @@ static enum step decide_on_facts(void *ctx, const struct postgres_reply *reply)
 static STEP decide_read(struct link *link, struct span ranges, struct span ask_about)
 {
 	struct link_user *user = link->deciding;
-	const char *params[] = {user->user, arena_strdup(&link->job->arena, ranges), link_window(link),
-				link_claim_unowned(link), "200", arena_strdup(&link->job->arena, ask_about)};
+	const char *params[] = {user->user, arena_strdup(&link->job->arena, ranges), worker_window_param(link->worker, &link->job->arena),
+				worker_claim_unowned_param(link->worker), "200", arena_strdup(&link->job->arena, ask_about)};
 
 	user->ranges = span_of(params[1]);
 	if (++user->rounds > HYDRATE_ROUNDS_MAX)
@@ -363,11 +358,6 @@ static enum step decide_on_reply(void *ctx, const struct redis_reply *reply)
 	return link->decided(link);
 }
 
-static STEP visits_done(struct link *link)
-{
-	return decide_all(link);
-}
-
 /* ── the other ways in ──────────────────────────────────────────────────────────────── */
 
 static STEP conversation_start(struct link *link, bool with_facts)
@@ -378,7 +368,7 @@ static STEP conversation_start(struct link *link, bool with_facts)
 
 	link_visit_content(link, cid, content, with_facts ? link->facts : SPAN_ABSENT);
 	if (!named.p)
-		return link_visit_next(link, visits_done);
+		return link_visit_next(link, decide_all);
 	link->sid = named;
 	link->named_by = cid;
 	return session_start(link);

@@ -2,21 +2,6 @@
 
 #include "base/json.h"
 
-static int64_t window_ms(const struct link *link)
-{
-	return link->worker->config->match_window_secs * 1000;
-}
-
-const char *link_window(const struct link *link)
-{
-	return arena_printf(&link->job->arena, "%lld", (long long)window_ms(link));
-}
-
-const char *link_claim_unowned(const struct link *link)
-{
-	return link->worker->config->claim_unowned ? "true" : "false";
-}
-
 /* ── visits ─────────────────────────────────────────────────────────────────────────── */
 
 static struct link_visit *visit_of(struct link *link, struct span cid)
@@ -187,8 +172,8 @@ struct span link_visit_request(struct link *link)
 	text_init(&request, &link->job->arena, 512);
 	text_add(&request, SPAN("{\"cid\":"));
 	text_add_json(&request, visit->cid);
-	text_addf(&request, ",\"window\":%lld,\"claim_unowned\":%s", (long long)window_ms(link),
-		  link_claim_unowned(link));
+	text_addf(&request, ",\"window\":%s,\"claim_unowned\":%s",
+		  worker_window_param(link->worker, &link->job->arena), worker_claim_unowned_param(link->worker));
 	text_add(&request, text_span(&visit->asks));
 	if (visit->former)
 		text_addf(&request, ",\"settle\":\"%s\"", visit->former);
@@ -203,7 +188,8 @@ struct span link_decide_request(struct link *link, const struct link_user *user)
 	struct text request;
 
 	text_init(&request, &link->job->arena, 1024);
-	text_addf(&request, "{\"window\":%lld,\"floor\":%lld", (long long)window_ms(link), (long long)link->floor);
+	text_addf(&request, "{\"window\":%s,\"floor\":%lld", worker_window_param(link->worker, &link->job->arena),
+		  (long long)link->floor);
 	text_addf(&request, ",\"sessions\":[%.*s]", SPAN_ARG(text_span(&user->sessions)));
 	text_addf(&request, ",\"conversations\":[%.*s]", SPAN_ARG(text_span(&user->conversations)));
 	text_addf(&request, ",\"removed\":[%.*s]", SPAN_ARG(text_span(&user->removed)));

@@ -45,10 +45,6 @@ struct span link_session_request(struct link *link);
 struct span link_visit_request(struct link *link);
 struct span link_decide_request(struct link *link, const struct link_user *user);
 
-/* As parameters of statements. */
-const char *link_window(const struct link *link);
-const char *link_claim_unowned(const struct link *link);
-
 STEP link_visit_next(struct link *link, enum step (*visited)(struct link *link));
 
 #endif

@@ -162,8 +162,8 @@ enum step results_start(struct request *req)
 	if (!uuid_parse(request_param(req, "id"), &results->id))
 		return reply_problem(req, 400, "id", "id must be a UUID");
 	params[0] = results->id.text;
-	params[1] = arena_printf(&req->job.arena, "%lld", (long long)worker_of(req)->config->match_window_secs * 1000);
-	params[2] = worker_of(req)->config->claim_unowned ? "true" : "false";
+	params[1] = worker_window_param(worker_of(req), &req->job.arena);
+	params[2] = worker_claim_unowned_param(worker_of(req));
 	struct postgres_query query = {STATEMENT_RESULTS, 3, params};
 	return postgres_submit(worker_of(req)->ledger_reader, &req->job, NULL, 1, &query, results_on_row, results);
 }

@@ -128,9 +128,8 @@ static STEP save_without_redis(struct save *save)
 {
 	struct request *req = save->req;
 	struct worker *worker = worker_of(req);
-	const char *params[] = {req->conversation,
-				arena_printf(&req->job.arena, "%lld", (long long)worker->config->match_window_secs * 1000),
-				worker->config->claim_unowned ? "true" : "false"};
+	const char *params[] = {req->conversation, worker_window_param(worker, &req->job.arena),
+				worker_claim_unowned_param(worker)};
 	struct postgres_query query = {STATEMENT_CONVERSATION_OWNER, 3, params};
 
 	if (!save->conversation_id.p)

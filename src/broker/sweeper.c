@@ -75,7 +75,8 @@ static STEP sweep_page(struct sweep *sweep)
 {
 	struct sweep_cursor *cursor = &sweep->sweeper->cursors[sweep->kind];
 	bool from_start = cursor->id[0] == '\0';
-	const char *params[] = {from_start ? NULL : cursor->micros, from_start ? NULL : cursor->id, "64"};
+	const char *params[] = {from_start ? NULL : cursor->micros, from_start ? NULL : cursor->id,
+				arena_printf(&sweep->job.arena, "%d", SWEEP_PAGE)};
 	struct postgres_query query = {cursor->statement, 3, params};
 
 	return postgres_submit(sweep->sweeper->worker->ledger_reader, &sweep->job, NULL, 1, &query, sweep_on_page, sweep);

@@ -41,6 +41,16 @@ struct postgres *worker_ledger_writer(struct worker *worker, const char *lock)
 	return worker->ledger_writers[partition_of(span_of(lock), (int64_t)worker->ledger_writer_count)];
 }
 
+const char *worker_window_param(const struct worker *worker, struct arena *arena)
+{
+	return arena_printf(arena, "%lld", (long long)worker->config->match_window_secs * 1000);
+}
+
+const char *worker_claim_unowned_param(const struct worker *worker)
+{
+	return worker->config->claim_unowned ? "true" : "false";
+}
+
 /* ── states of the stores ───────────────────────────────────────────────────────────── */
 
 static void worker_on_redis(void *arg, bool ready, const char *reason)

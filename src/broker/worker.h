@@ -52,6 +52,11 @@ void worker_free(struct worker *worker);                         /* after worker
 
 static inline struct worker *worker_of(const struct request *req) { return request_app(req); }
 
+/* The rules of linking as parameters of statements: the match window in ms, and whether a claim may
+ * own a conversation. */
+const char *worker_window_param(const struct worker *worker, struct arena *arena);
+const char *worker_claim_unowned_param(const struct worker *worker);
+
 /* The connection for a write that locks `lock` first: always the same one, so that a
  * user's writes follow one another there instead of waiting for each other in Postgres. */
 struct postgres *worker_ledger_writer(struct worker *worker, const char *lock);
