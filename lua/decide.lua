@@ -2,18 +2,21 @@
 --
 -- The bucket knows which moments it holds whole (`covered`). What belongs together with a fact may be
 -- decided on when everything within the match window of it is here; otherwise the reply says what to
--- read. Groups that are not covered are not kept: who asks for them brings them back.
+-- read. Groups that are not covered are not kept: who asks for them brings them back. A fact that only
+-- the journal holds can't be brought back, and is pinned: its group stays, for the views' sake, and is
+-- left out of decisions until it is covered.
 --
 -- KEYS[1]  the user's bucket: hash {r: replid, revision, covered: ranges, s:<sid>: session fact,
 --          c:<cid>: conversation fact with its epoch, x:<cid>: epoch at which the conversation left,
---          v:<sid>: poll view}
+--          v:<sid>: poll view, p:s:<sid> or p:c:<cid>: '1' while that fact is pinned}
 -- KEYS[2]  when its partition was found empty (emptied_at)
 -- ARGV[1]  replid of this Redis, as the caller knows it
 -- ARGV[2]  TTL in ms
 -- ARGV[3]  request: {window: ms, sessions: [fact …], conversations: [fact with epoch …],
 --            removed: [{cid, epoch, fact} …], view?: sid, floor: revision that the ledger is known to be at,
 --            hydrate: [{revision, covered: ranges, sessions, conversations, gone: [{cid, epoch} …]} …],
---            force?: true}
+--            pin?: 's:<sid>' or 'c:<cid>'  of a fact that the ledger does not have yet,
+--            force?: true                  the ledger can't be asked: decide on what is here}
 -- Reply    {'HYDRATE', ranges, [cid …]}  nothing was taken: ask the ledger, call again with all it said so far
 --          {'FULL'}                      more than WINDOW_MAX facts within one window, or a group of more
 --                                        than GROUP_MAX; nothing was taken
@@ -30,7 +33,7 @@ local window = request.window
 -- ── what is here, and what the ledger said ──
 
 local raw = redis.call('HGETALL', key)
-local old, sessions, conversations, left_at = {}, {}, {}, {}
+local old, sessions, conversations, left_at, pinned = {}, {}, {}, {}, {}
 for i = 1, #raw, 2 do
   local field, value = raw[i], raw[i + 1]
   old[field] = value
@@ -41,6 +44,8 @@ for i = 1, #raw, 2 do
     conversations[id] = cjson.decode(value)
   elseif kind == 'x:' then
     left_at[id] = tonumber(value)
+  elseif kind == 'p:' then
+    pinned[id] = true
   end
 end
 -- what another generation of Redis covered may have missed what that one lost
@@ -115,6 +120,7 @@ for cid, fact in pairs(ghosts) do
   conversations[cid] = fact
   touched['c:' .. cid] = true
 end
+if request.pin and touched[request.pin] then pinned[request.pin] = true end
 local groups = group_facts(sessions, conversations, touched, window)
 
 local function is_covered(low, high)
@@ -131,7 +137,7 @@ local function require_around(at)
   missing = ranges_add(missing, math.max(at - window - margin, 0), math.max(high, at))
 end
 
-local kept, fact_count = {}, 0
+local kept, fact_count, decided = {}, 0, {}
 local function forget(group)
   for _, f in ipairs(group.facts) do
     local first, last = fact_points(f.fact)
@@ -144,15 +150,19 @@ for _, g in ipairs(groups) do
   local whole = true
   for _, f in ipairs(g.facts) do
     local first, last = fact_points(f.fact)
+    g.pinned = g.pinned or pinned[f.field]
     if g.touched then
       require_around(first)
       require_around(last)
     end
     whole = whole and is_covered(first, first) and is_covered(last, last)
   end
-  if g.touched or whole or request.force then
+  if g.touched or whole or g.pinned or request.force then
     kept[#kept + 1] = g
     fact_count = fact_count + #g.facts
+    if g.touched or whole then
+      for _, f in ipairs(g.facts) do decided[f.field] = true end
+    end
   else
     forget(g)
   end
@@ -182,7 +192,7 @@ end
 table.sort(kept, function(a, b) return a.low < b.low end)
 for _, g in ipairs(kept) do
   if fact_count <= BUCKET_MAX then break end
-  if not g.touched then
+  if not g.touched and not g.pinned then
     forget(g)
     fact_count = fact_count - #g.facts
   end
@@ -221,21 +231,34 @@ end
 local decided_sessions, decided_conversations, asked_view = {}, {}, ''
 for sid, s in pairs(sessions) do
   local l = links[sid]
-  decided_sessions[#decided_sessions + 1] = {sid = sid, cid = l and l.cid, evidence = l and l.evidence}
+  if decided['s:' .. sid] then
+    decided_sessions[#decided_sessions + 1] = {sid = sid, cid = l and l.cid, evidence = l and l.evidence}
+  end
   local view = view_of(s, l)
   put('s:' .. sid, encode_fact(s))
   put('v:' .. sid, view)
   if sid == request.view then asked_view = view end
 end
 for cid, c in pairs(conversations) do
-  decided_conversations[#decided_conversations + 1] = {cid = cid, hash = c.hash, epoch = c.epoch,
-    own = touched['c:' .. cid] and 1 or nil}
+  if decided['c:' .. cid] then
+    decided_conversations[#decided_conversations + 1] = {cid = cid, hash = c.hash, epoch = c.epoch,
+      own = touched['c:' .. cid] and 1 or nil}
+  end
   put('c:' .. cid, encode_fact(c))
 end
 for cid, epoch in pairs(left_at) do put('x:' .. cid, string.format('%.0f', epoch)) end
 if same_generation or #request.hydrate > 0 then
   put('r', replid)
   put('covered', ranges_json(covered))
+end
+for field in pairs(pinned) do
+  local here = sessions[field:sub(3)]
+  if field:sub(1, 2) == 'c:' then here = conversations[field:sub(3)] end
+  if not here then
+    redis.call('HDEL', key, 'p:' .. field)
+  elseif not old['p:' .. field] then
+    redis.call('HSET', key, 'p:' .. field, '1')
+  end
 end
 -- what was forgotten or has left
 for field in pairs(old) do

@@ -2,6 +2,7 @@
 --
 -- KEYS[1]  the sid's entry: hash {r: replid it was filled under, s: session fact, n: [cid …] that name it}
 -- KEYS[2]  when its partition was found empty (emptied_at)
+-- KEYS[3]  the partition's journal and KEYS[4] its bytes (lua/journal.lua)
 -- ARGV[1]  replid of this Redis, as the caller knows it
 -- ARGV[2]  TTL in ms
 -- ARGV[3]  request: {sid,
@@ -67,7 +68,10 @@ if session then redis.call('HSET', key, 's', encode_fact(session)) end
 if #named_by > 0 then redis.call('HSET', key, 'n', json_array(named_by)) end
 if redis.call('EXISTS', key) == 1 then redis.call('PEXPIRE', key, ttl) end
 
+local entry_id = ''
+if fact and request.journal then entry_id = journal_add(KEYS[3], KEYS[4], 'save', request.sid, encode_fact(fact)) end
+
 local replaced = ''
 if claim_before and claim_before ~= session.claim then replaced = claim_before end
-return {'OK', session and encode_fact(session) or '', json_array(named_by), replaced, emptied_at(KEYS[2]),
-  string.format('%.0f', now_ms())}
+return {'OK', session and encode_fact(session) or '', json_array(named_by), replaced, entry_id,
+  redis.call('GET', KEYS[4]) or '0', emptied_at(KEYS[2]), string.format('%.0f', now_ms())}

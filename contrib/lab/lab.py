@@ -95,26 +95,27 @@ class Lab:
     def wait_ready(self, timeout=30):
         for node in self.nodes:
             if node.running:
-                wait_for(node.answers, f"{node.name} to be ready again", timeout)
+                wait_for(lambda: node.answers() and node.sees("redis", "ledger"), f"{node.name} to be ready again",
+                         timeout)
 
-    def _restart(self, server, kill, ready):
+    def _restart(self, server, store, kill, ready):
         """Down and up, and, if asked, until every node has seen both."""
-        watching = [node for node in self.nodes if ready and node.running and node.answers()]
+        watching = [node for node in self.nodes if ready and node.running and node.sees(store)]
         if kill:
             server.kill()
         else:
             server.stop()
         for node in watching:
-            wait_for(lambda: not node.answers(), f"{node.name} to see that {server.name} is away")
+            wait_for(lambda: not node.sees(store), f"{node.name} to see that {server.name} is away")
         server.start()
         for node in watching:
-            wait_for(node.answers, f"{node.name} to be ready again")
+            wait_for(lambda: node.sees(store), f"{node.name} to have {server.name} again")
 
     def restart_redis(self, kill=False, ready=True):
-        self._restart(self.redis_server, kill, ready)
+        self._restart(self.redis_server, "redis", kill, ready)
 
     def restart_postgres(self, kill=False, ready=True):
-        self._restart(self.postgres_server, kill, ready)
+        self._restart(self.postgres_server, "ledger", kill, ready)
 
     def flush_redis(self):
         if self.redis_server.call("FLUSHALL") != b"OK":

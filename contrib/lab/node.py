@@ -1,5 +1,6 @@
 """A `debrief serve` process."""
 import http.client
+import json
 import os
 import pathlib
 import re
@@ -85,7 +86,7 @@ class Node(Server):
         return {**sanitizer_environment(), **environment({**listeners, **self.options})}
 
     def start(self, ready=True):
-        """Starts it and waits for /readyz; with ready=False only for /livez (a store is away)."""
+        """Starts it and waits until it has both stores; with ready=False only for /livez (one is away)."""
         if self.running:
             return self
         self.note_sudden_end()
@@ -95,8 +96,9 @@ class Node(Server):
             if fresh:
                 self.port, self.admin_port = free_port(), free_port()
             self.process = spawn([self.binary, "serve"], self.log, env=self.env, user=self.user)
-        page = "/readyz" if ready else "/livez"
-        start_until_ready(self, launch, lambda: self.answers(page), attempts=5 if fresh else 3)
+        def is_up():
+            return self.answers("/readyz") and self.sees("redis", "ledger") if ready else self.answers("/livez")
+        start_until_ready(self, launch, is_up, attempts=5 if fresh else 3)
         self.asked_to_end = False
         return self
 
@@ -108,16 +110,24 @@ class Node(Server):
 
     def answers(self, page="/readyz"):
         """Whether both listeners answer 200."""
-        return all(self._status(port, page) == 200 for port in (self.port, self.admin_port))
+        return all(self._get(port, page)[0] == 200 for port in (self.port, self.admin_port))
+
+    def sees(self, *stores):
+        """Whether all its workers have these stores ("redis", "ledger")."""
+        state = self._get(self.admin_port, "/readyz")[1]
+        return state is not None and all(state.get(store) == "up" for store in stores)
 
     @staticmethod
-    def _status(port, page):
+    def _get(port, page):
+        """(status or None, JSON or None)"""
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
         try:
             connection.request("GET", page)
-            return connection.getresponse().status
-        except (OSError, http.client.HTTPException):
-            return None
+            response = connection.getresponse()
+            text = response.read()
+            return response.status, json.loads(text) if text.startswith(b"{") else None
+        except (OSError, http.client.HTTPException, ValueError):
+            return None, None
         finally:
             connection.close()
 

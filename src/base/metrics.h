@@ -18,6 +18,9 @@
 	X(DECISION_APPLIED, "debrief_decisions_total{result=\"applied\"}", "Decisions by what the ledger did.") \
 	X(DECISION_STALE, "debrief_decisions_total{result=\"stale\"}", NULL) \
 	X(FACT_REJECTED, "debrief_rejected_facts_total", "Facts that the ledger refused for their content.") \
+	X(JOURNALED_SAVE, "debrief_journaled_total{kind=\"save\"}", "Facts answered while only the journal had them.") \
+	X(JOURNALED_WEBHOOK, "debrief_journaled_total{kind=\"webhook\"}", NULL) \
+	X(SWEPT, "debrief_swept_total", "Facts that a sweeper brought to the ledger, or decided.") \
 	X(REQUESTS, "debrief_http_requests_total", "Requests answered.")
 
 enum metric_counter {

@@ -8,16 +8,34 @@ static STEP reply_live(struct request *req)
 	return reply_body(req, 200, "text/plain; charset=utf-8", SPAN("ok\n"));
 }
 
-/* 200, or 503 that names what is away. */
-static STEP reply_ready(struct request *req, bool redis_up, bool ledger_up, bool draining)
+/* What is up; of several workers, what is up for all of them. */
+struct readiness {
+	bool redis_up, ledger_up, was_up, draining;
+	const char *journal_trouble;
+};
+
+static void readiness_add(struct readiness *readiness, const struct worker *worker)
 {
+	readiness->redis_up = readiness->redis_up && worker->redis_up;
+	readiness->ledger_up = readiness->ledger_up && worker->ledger_up;
+	readiness->was_up = readiness->was_up && worker->was_up;
+	if (worker->journal_trouble[0])
+		readiness->journal_trouble = worker->journal_trouble;
+}
+
+/* 200 as long as facts can be taken: a balancer that dropped every node while one store is away would
+ * lose what they can still keep. Before both stores were there once, something may be set up wrong. */
+static STEP reply_ready(struct request *req, const struct readiness *state)
+{
+	bool can_keep = state->ledger_up || (state->redis_up && !state->journal_trouble);
+	bool ready = can_keep && state->was_up && !state->draining;
 	struct text body;
 
-	text_init(&body, &req->job.arena, 128);
-	text_addf(&body, "{\"ready\":%s,\"redis\":\"%s\",\"ledger\":\"%s\",\"draining\":%s}",
-		  redis_up && ledger_up && !draining ? "true" : "false", redis_up ? "up" : "away",
-		  ledger_up ? "up" : "away", draining ? "true" : "false");
-	return reply_json(req, redis_up && ledger_up && !draining ? 200 : 503, text_span(&body));
+	text_init(&body, &req->job.arena, 256);
+	text_addf(&body, "{\"ready\":%s,\"redis\":\"%s\",\"ledger\":\"%s\",\"journal\":\"%s\",\"draining\":%s}",
+		  ready ? "true" : "false", state->redis_up ? "up" : "away", state->ledger_up ? "up" : "away",
+		  state->journal_trouble ? state->journal_trouble : "ok", state->draining ? "true" : "false");
+	return reply_json(req, ready ? 200 : 503, text_span(&body));
 }
 
 enum step livez_start(struct request *req)
@@ -28,8 +46,10 @@ enum step livez_start(struct request *req)
 enum step readyz_start(struct request *req)
 {
 	struct worker *worker = worker_of(req);
+	struct readiness state = {.redis_up = true, .ledger_up = true, .was_up = true, .draining = worker->draining};
 
-	return reply_ready(req, worker->redis_up, worker->ledger_up, worker->draining);
+	readiness_add(&state, worker);
+	return reply_ready(req, &state);
 }
 
 enum step admin_livez_start(struct request *req)
@@ -40,13 +60,11 @@ enum step admin_livez_start(struct request *req)
 enum step admin_readyz_start(struct request *req)
 {
 	struct admin *admin = request_app(req);
-	bool redis_up = true, ledger_up = true;
+	struct readiness state = {.redis_up = true, .ledger_up = true, .was_up = true, .draining = admin->draining};
 
-	for (size_t i = 0; i < admin->worker_count; i++) {
-		redis_up = redis_up && admin->workers[i]->redis_up;
-		ledger_up = ledger_up && admin->workers[i]->ledger_up;
-	}
-	return reply_ready(req, redis_up, ledger_up, admin->draining);
+	for (size_t i = 0; i < admin->worker_count; i++)
+		readiness_add(&state, admin->workers[i]);
+	return reply_ready(req, &state);
 }
 
 enum step admin_metrics_start(struct request *req)

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/digest.h"
+#include "broker/fact.h"
 
 /* A decision that came late is made anew; under this many others of one user at once
  * the sender is asked to come again. */
@@ -12,7 +13,7 @@ enum { STALE_ROUNDS_MAX = 32 };
 void ledger_init(struct ledger_write *write, struct worker *worker, struct job *job, enum step (*done)(void *ctx),
 		 void *ctx)
 {
-	*write = (struct ledger_write){.worker = worker, .job = job, .done = done, .ctx = ctx};
+	*write = (struct ledger_write){.worker = worker, .job = job, .done = done, .ctx = ctx, .until_ms = INT64_MAX};
 }
 
 static STEP ledger_end(struct ledger_write *write, enum ledger_result result, const char *error)
@@ -36,7 +37,8 @@ static STEP submit(struct ledger_write *write, size_t count, const struct postgr
 				   ? write->link->users->user
 				   : ledger_lock_of_conversation(&write->job->arena, write->subject);
 
-	return postgres_submit(worker_ledger_writer(write->worker, lock), write->job, lock, count, queries, next, write);
+	return postgres_submit_until(worker_ledger_writer(write->worker, lock), write->job, write->until_ms, lock, count,
+				     queries, next, write);
 }
 
 /* Bytes as bytea's text form. */
@@ -78,6 +80,28 @@ static bool is_content_error(const struct postgres_reply *reply)
 	       (strncmp(reply->sqlstate, "22", 2) == 0 || strncmp(reply->sqlstate, "23", 2) == 0);
 }
 
+static STEP reject(struct ledger_write *write, const char *sqlstate, const char *error)
+{
+	struct arena *arena = &write->job->arena;
+	const char *params[] = {write->kind, arena_strdup(arena, write->subject), bytea(arena, write->fact), sqlstate, error};
+	struct postgres_query query = {STATEMENT_REJECT_FACT, 5, memcpy(arena_alloc(arena, sizeof(params)), params,
+									sizeof(params))};
+
+	log_event(LOG_ERROR, "fact_rejected", "kind=%s subject=%s sqlstate=%s error=%s", write->kind,
+		  LOG_TEXT(write->subject), sqlstate, LOG_TEXT(span_of(error)));
+	return submit(write, 1, &query, rejected);
+}
+
+STEP ledger_reject(struct ledger_write *write, const char *kind, struct span subject, struct span fact,
+		   const char *sqlstate, const char *error)
+{
+	write->kind = kind;
+	write->subject = subject;
+	write->fact = fact;
+	write->error = error;
+	return reject(write, sqlstate, error);
+}
+
 static STEP fail(struct ledger_write *write, const struct postgres_reply *reply)
 {
 	struct arena *arena = &write->job->arena;
@@ -86,16 +110,7 @@ static STEP fail(struct ledger_write *write, const struct postgres_reply *reply)
 				    reply->error ? reply->error : "");
 	if (!is_content_error(reply) || !write->kind)
 		return ledger_end(write, LEDGER_AWAY, write->error);
-	log_event(LOG_ERROR, "fact_rejected", "kind=%s subject=%s sqlstate=%s error=%s", write->kind,
-		  LOG_TEXT(write->subject), reply->sqlstate, LOG_TEXT(span_of(reply->error)));
-
-	const char *params[] = {write->kind, arena_strdup(arena, write->subject), bytea(arena, write->fact),
-				arena_strdup(arena, span_of(reply->sqlstate)),
-				arena_strdup(arena, span_of(reply->error))};
-	struct postgres_query query = {STATEMENT_REJECT_FACT, 5, memcpy(arena_alloc(arena, sizeof(params)), params,
-									sizeof(params))};
-
-	return submit(write, 1, &query, rejected);
+	return reject(write, arena_strdup(arena, span_of(reply->sqlstate)), arena_strdup(arena, span_of(reply->error)));
 }
 
 /* ── a conversation: content, evaluation, and what the index must know of it ────────── */
@@ -110,23 +125,18 @@ static enum step conversation_kept(void *ctx, const struct postgres_reply *reply
 	return ledger_end(write, LEDGER_KEPT, NULL);
 }
 
-STEP ledger_keep_conversation(struct ledger_write *write, const struct conversation *c, struct span body)
+enum { CONTENT_PARAMS = 22, EVALUATION_PARAMS = 6 };
+
+/* The parameters of sql/keep_conversation.sql and sql/keep_evaluation.sql. */
+static void conversation_params(struct ledger_write *write, const struct conversation *c, const char **content,
+				const char **evaluation)
 {
 	struct arena *arena = &write->job->arena;
-	bool external = write->worker->config->evaluator == EVALUATOR_EXTERNAL;
+	const struct config *config = write->worker->config;
+	bool pending = conversation_awaits_evaluation(config, c);
 	const char *cid = arena_strdup(arena, c->id);
-	const char **params = arena_alloc(arena, 26 * sizeof(*params));
-	const char **content = params, **evaluation = params + 19, **facts = params + 25;
-	struct postgres_query queries[] = {
-		{STATEMENT_KEEP_CONVERSATION, 19, content},
-		{STATEMENT_KEEP_EVALUATION, 6, evaluation},
-		{STATEMENT_CONVERSATION_FACTS, 1, facts},
-	};
 
-	write->kind = "conversation";
-	write->subject = c->id;
-	write->fact = body;
-
+	memset(content, 0, CONTENT_PARAMS * sizeof(*content));
 	content[0] = c->interview_id.text;
 	content[1] = cid;
 	content[2] = arena_strdup(arena, c->agent_id);
@@ -143,22 +153,49 @@ STEP ledger_keep_conversation(struct ledger_write *write, const struct conversat
 	content[13] = text_or_null(arena, c->analysis);
 	content[14] = text_or_null(arena, c->metadata);
 	content[15] = text_or_null(arena, c->payload);
-	content[16] = c->lossy ? bytea(arena, body) : NULL;
+	content[16] = c->lossy ? bytea(arena, write->fact) : NULL;
 	content[17] = text_or_null(arena, c->failure_reason);
-	content[18] = NULL;
-
-	/* an evaluator outside has its word on whatever can be evaluated at all */
-	bool pending = external && !c->failure_reason.p;
+	if (write->received_ms > 0)
+		content[18] = number_or_null(arena, write->received_ms);
 
 	evaluation[0] = cid;
 	evaluation[1] = pending ? "pending" : c->evaluation_status;
 	evaluation[2] = pending ? NULL : text_or_null(arena, c->evaluation_result);
 	evaluation[3] = pending ? NULL : c->evaluation_reason;
 	evaluation[4] = c->body_sha256;
-	evaluation[5] = external ? "true" : "false";
+	evaluation[5] = config->evaluator == EVALUATOR_EXTERNAL ? "true" : "false";
+}
 
-	facts[0] = cid;
+static void set_conversation(struct ledger_write *write, const struct conversation *conversation, struct span body,
+			     int64_t received_ms)
+{
+	write->kind = "conversation";
+	write->subject = conversation->id;
+	write->fact = body;
+	write->conversation = conversation;
+	write->received_ms = received_ms;
+}
+
+static STEP conversation_alone_submit(struct ledger_write *write)
+{
+	const char **params = arena_alloc(&write->job->arena, (CONTENT_PARAMS + EVALUATION_PARAMS + 1) * sizeof(*params));
+	const char **evaluation = params + CONTENT_PARAMS, **facts = evaluation + EVALUATION_PARAMS;
+	struct postgres_query queries[] = {
+		{STATEMENT_KEEP_CONVERSATION, CONTENT_PARAMS, params},
+		{STATEMENT_KEEP_EVALUATION, EVALUATION_PARAMS, evaluation},
+		{STATEMENT_CONVERSATION_FACTS, 1, facts},
+	};
+
+	conversation_params(write, write->conversation, params, evaluation);
+	facts[0] = params[1];
 	return submit(write, 3, queries, conversation_kept);
+}
+
+STEP ledger_keep_conversation(struct ledger_write *write, const struct conversation *conversation, struct span body,
+			      int64_t received_ms)
+{
+	set_conversation(write, conversation, body, received_ms);
+	return conversation_alone_submit(write);
 }
 
 /* ── decisions, with the fact they follow from ──────────────────────────────────────── */
@@ -235,6 +272,8 @@ static enum step decisions_kept(void *ctx, const struct postgres_reply *reply)
 
 	if (write->with_session && is_content_error(reply))
 		return session_alone_submit(write);
+	if (write->conversation && is_content_error(reply))
+		return conversation_alone_submit(write);
 	if (reply->status != CALL_OK)
 		return fail(write, reply);
 	if (write->with_session && postgres_row_count(reply->rows[write->decisions_at - 1]) == 0)
@@ -261,11 +300,11 @@ static STEP decisions_submit(struct ledger_write *write)
 
 	for (struct link_user *user = write->link->users; user; user = user->next)
 		users += user->revision.p != NULL;
-	queries = arena_alloc(arena, (2 * users + 2) * sizeof(*queries));
-	params = arena_alloc(arena, (4 * users + 5) * sizeof(*params));
+	queries = arena_alloc(arena, (2 * users + 5) * sizeof(*queries));
+	params = arena_alloc(arena, (4 * users + 7 + CONTENT_PARAMS + EVALUATION_PARAMS) * sizeof(*params));
 
 	for (struct link_user *user = write->link->users; user; user = user->next) {
-		if (!user->revision.p || !(write->with_session || users > 1))
+		if (!user->revision.p || !(write->with_session || write->conversation || users > 1))
 			continue;
 		queries[count++] = (struct postgres_query){STATEMENT_LOCK_USER, 1, params};
 		*params++ = user->user;
@@ -275,6 +314,24 @@ static STEP decisions_submit(struct ledger_write *write)
 		*params++ = write->link->user;
 		*params++ = arena_strdup(arena, write->fact);
 		*params++ = "false";
+	}
+	if (write->conversation) {
+		const char **evaluation = params + CONTENT_PARAMS;
+		const struct link_user *owner = link_owner(write->link);
+
+		conversation_params(write, write->conversation, params, evaluation);
+		params[19] = owner ? owner->user : NULL;
+		params[20] = owner ? arena_strdup(arena, write->link->epoch) : NULL;
+		params[21] = owner ? arena_strdup(arena, owner->revision) : "0";
+		queries[count++] = (struct postgres_query){STATEMENT_KEEP_CONVERSATION, CONTENT_PARAMS, params};
+		queries[count++] = (struct postgres_query){STATEMENT_KEEP_EVALUATION, EVALUATION_PARAMS, evaluation};
+		params = evaluation + EVALUATION_PARAMS;
+		/* a call that doesn't tell its times is matched by its earliest receipt */
+		if (write->conversation->ended_ms < 0 || write->conversation->started_ms < 0) {
+			queries[count++] = (struct postgres_query){STATEMENT_LOWER_RECEIPT, 2, params};
+			*params++ = evaluation[0];
+			*params++ = number_or_null(arena, write->received_ms);
+		}
 	}
 	write->decisions_at = count;
 	for (struct link_user *user = write->link->users; user; user = user->next) {
@@ -311,5 +368,15 @@ STEP ledger_keep_decisions(struct ledger_write *write, struct link *link, struct
 	write->subject = cid;
 	if (link->owner.n == 0 && link->result == LINK_DECIDED)
 		write->unowned_hash = hash;
+	return decisions_submit(write);
+}
+
+STEP ledger_keep_decided(struct ledger_write *write, const struct conversation *conversation, struct span body,
+			 int64_t received_ms, struct link *link)
+{
+	set_conversation(write, conversation, body, received_ms);
+	write->link = link;
+	if (link->owner.n == 0)
+		write->unowned_hash = span_of(conversation->body_sha256);
 	return decisions_submit(write);
 }

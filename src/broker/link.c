@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/json.h"
+#include "broker/journal.h"
 #include "broker/link_parts.h"
 #include "broker/partition.h"
 
@@ -13,7 +14,7 @@ enum { HYDRATE_ROUNDS_MAX = 8 };
 
 void link_init(struct link *link, struct worker *worker, struct job *job, enum step (*done)(void *ctx), void *ctx)
 {
-	*link = (struct link){.worker = worker, .job = job, .done = done, .ctx = ctx};
+	*link = (struct link){.worker = worker, .job = job, .done = done, .ctx = ctx, .ledger_until_ms = INT64_MAX};
 	snprintf(link->replid, sizeof(link->replid), "%s", redis_replid(worker->redis));
 }
 
@@ -40,23 +41,27 @@ static bool ledger_answered(struct link *link, const struct postgres_reply *repl
 		return true;
 	link->error = arena_printf(&link->job->arena, "ledger: %s: %s", call_status_name(reply->status),
 				   reply->error ? reply->error : "no row");
+	if (link->may_force)
+		link->forced = true;
 	return false;
 }
 
-/* `id` is what the key is of. */
+/* `id` is what the key is of. All know when their partition was emptied; some write its journal. */
 static STEP script(struct link *link, enum script name, struct span id, struct span key, struct span request,
 		   redis_step *next)
 {
 	const struct config *config = link->worker->config;
 	struct arena *arena = &link->job->arena;
-	struct span keys[] = {key, key_of_emptied(arena, config->partitions, id)};
+	struct journal_keys journal = keys_of_journal(arena, partition_of(id, config->partitions));
+	struct span keys[] = {key, journal.emptied, journal.stream, journal.bytes};
 	struct span args[] = {
 		span_of(redis_replid(link->worker->redis)),
 		span_of(arena_printf(arena, "%lld", (long long)config->session_ttl_secs * 1000)),
 		request,
 	};
 
-	return redis_script(link->worker->redis, link->job, name, 2, keys, 3, args, next, link);
+	return redis_script(link->worker->redis, link->job, name, name == SCRIPT_SESSION_INDEX ? 4 : 2, keys, 3, args,
+			    next, link);
 }
 
 static STEP read_facts(struct link *link, enum statement statement, size_t count, const char *const *params,
@@ -65,7 +70,8 @@ static STEP read_facts(struct link *link, enum statement statement, size_t count
 	struct postgres_query query = {.statement = statement, .param_count = count, .params = params};
 
 	metrics_count(&link->worker->metrics, METRIC_HYDRATION);
-	return postgres_submit(link->worker->ledger_reader, link->job, NULL, 1, &query, next, link);
+	return postgres_submit_until(link->worker->ledger_reader, link->job, link->ledger_until_ms, NULL, 1, &query, next,
+				     link);
 }
 
 static STEP read_facts_of(struct link *link, enum statement statement, struct span id, postgres_step *next)
@@ -126,9 +132,10 @@ static enum step session_on_facts(void *ctx, const struct postgres_reply *reply)
 {
 	struct link *link = ctx;
 
-	if (!ledger_answered(link, reply))
+	if (ledger_answered(link, reply))
+		link->hydrate = keep(link, postgres_value(reply->rows[0], 0, 0));
+	else if (!link->forced)
 		return link_end(link, LINK_LEDGER_AWAY, link->error);
-	link->hydrate = keep(link, postgres_value(reply->rows[0], 0, 0));
 	return session_start(link);
 }
 
@@ -161,7 +168,9 @@ static enum step session_on_reply(void *ctx, const struct redis_reply *reply)
 		return read_facts_of(link, STATEMENT_SESSION_FACTS, link->sid, session_on_facts);
 
 	note_times(link, reply);
+	journal_size_note(link->worker->journal, partition_of(link->sid, link->worker->config->partitions), reply->v[5]);
 	link->session = keep(link, reply->v[1]);
+	link->entry = keep(link, reply->v[4]);
 	if (!link->user) {
 		/* a webhook: who owns the session that it names is a fact about the conversation */
 		struct span owner = json_decode_string(&link->job->arena, json_member(link->session, "user"));
@@ -204,9 +213,10 @@ static enum step visit_on_facts(void *ctx, const struct postgres_reply *reply)
 {
 	struct link *link = ctx;
 
-	if (!ledger_answered(link, reply))
+	if (ledger_answered(link, reply))
+		link->visits->hydrate = keep(link, postgres_value(reply->rows[0], 0, 0));
+	else if (!link->forced)
 		return link_end(link, LINK_LEDGER_AWAY, link->error);
-	link->visits->hydrate = keep(link, postgres_value(reply->rows[0], 0, 0));
 	return visit_start(link);
 }
 
@@ -272,6 +282,7 @@ static enum step visit_on_reply(void *ctx, const struct redis_reply *reply)
 				    visit_start);
 	}
 	link->owner = keep(link, reply->v[1]);
+	link->epoch = keep(link, reply->v[3]);
 	if (!visit->former)
 		visit_correct_ledger(link, reply);
 	if (link->repeats > 0)
@@ -317,7 +328,7 @@ static enum step decide_on_facts(void *ctx, const struct postgres_reply *reply)
 	struct span facts;
 
 	if (!ledger_answered(link, reply))
-		return link_end(link, LINK_LEDGER_AWAY, link->error);
+		return link->forced ? decide_call(link) : link_end(link, LINK_LEDGER_AWAY, link->error);
 	facts = keep(link, postgres_value(reply->rows[0], 0, 0));
 	if (span_is(json_member(facts, "more"), "true"))
 		return link_end(link, LINK_FULL, NULL);
@@ -389,11 +400,27 @@ STEP link_conversation(struct link *link, struct span cid, struct span facts)
 	return conversation_start(link, true);
 }
 
+STEP link_content(struct link *link, struct span cid, struct span content)
+{
+	link->cid = cid;
+	link->facts = span_of(arena_printf(&link->job->arena, "{\"content\":%.*s}", SPAN_ARG(content)));
+	return conversation_start(link, false);
+}
+
 STEP link_session(struct link *link, const char *user, struct span sid, struct span fact)
 {
 	link->view_sid = sid;
 	link_user_add_session(link, user, fact);
 	return decide_all(link);
+}
+
+const struct link_user *link_owner(const struct link *link)
+{
+	const struct link_user *user = link->users;
+
+	while (user && !span_is(link->owner, user->user))
+		user = user->next;
+	return user && user->revision.p ? user : NULL;
 }
 
 STEP link_again(struct link *link, int64_t floor)
@@ -408,16 +435,21 @@ STEP link_again(struct link *link, int64_t floor)
 
 /* ── afterwards ─────────────────────────────────────────────────────────────────────── */
 
-static enum step confirm_on_reply(void *ctx, const struct redis_reply *reply)
+/* `emptied`: when the partition was, as it says now. */
+static STEP confirm_end(struct link *link, enum call_status status, struct span emptied)
 {
-	struct link *link = ctx;
 	int64_t emptied_ms;
 
 	/* when Redis is away now, it tells by its replid how it came back */
-	if (reply->status == CALL_OK && link->repeats < LINK_REPEATS_MAX)
-		link->lost = link->emptied_ms >= link->began_ms || !span_to_int64(reply->v[0], &emptied_ms) ||
+	if (status == CALL_OK && link->repeats < LINK_REPEATS_MAX)
+		link->lost = link->emptied_ms >= link->began_ms || !span_to_int64(emptied, &emptied_ms) ||
 			     emptied_ms >= link->began_ms || strcmp(link->replid, redis_replid(link->worker->redis)) != 0;
 	return link->done(link->ctx);
+}
+
+static enum step confirm_on_reply(void *ctx, const struct redis_reply *reply)
+{
+	return confirm_end(ctx, reply->status, reply->status == CALL_OK ? reply->v[0] : SPAN_ABSENT);
 }
 
 STEP link_confirm(struct link *link, enum step (*done)(void *ctx), void *ctx)
@@ -431,12 +463,42 @@ STEP link_confirm(struct link *link, enum step (*done)(void *ctx), void *ctx)
 	return redis_command(link->worker->redis, link->job, 2, words, confirm_on_reply, link);
 }
 
+static enum step strike_on_reply(void *ctx, const struct redis_reply *reply)
+{
+	struct link *link = ctx;
+	struct worker *worker = link->worker;
+
+	if (reply->status != CALL_OK) /* it stays, and the sweeper finds that the ledger has it */
+		return confirm_end(link, reply->status, SPAN_ABSENT);
+	journal_size_note(worker->journal, partition_of(link->sid, worker->config->partitions), reply->v[1]);
+	return confirm_end(link, CALL_OK, reply->v[2]);
+}
+
+STEP link_strike(struct link *link, enum step (*done)(void *ctx), void *ctx)
+{
+	struct span entry = link->entry;
+
+	if (entry.n == 0)
+		return link_confirm(link, done, ctx);
+	link->done = done;
+	link->ctx = ctx;
+	link->lost = false;
+	link->entry = SPAN_ABSENT;
+	link->journal = false;
+	return journal_strike(link->worker, link->job, partition_of(link->sid, link->worker->config->partitions), entry,
+			      strike_on_reply, link);
+}
+
 STEP link_repeat(struct link *link, enum step (*done)(void *ctx), void *ctx)
 {
 	struct link again;
 
 	link_init(&again, link->worker, link->job, done, ctx);
 	again.repeats = link->repeats + 1;
+	again.may_force = link->may_force;
+	again.journal = link->journal;
+	again.ledger_until_ms = link->ledger_until_ms;
+	again.pin = link->pin;
 	again.user = link->user;
 	again.sid = link->sid;
 	again.cid = link->cid;
@@ -450,4 +512,34 @@ STEP link_repeat(struct link *link, enum step (*done)(void *ctx), void *ctx)
 			link_visit_again(link, gift->cid);
 	/* what the ledger said then is not what it would say now */
 	return link->user ? session_start(link) : conversation_start(link, false);
+}
+
+STEP link_pin(struct link *link, enum step (*done)(void *ctx), void *ctx)
+{
+	link->done = done;
+	link->ctx = ctx;
+	link->forced = true;
+	return link_again(link, 0);
+}
+
+static enum step unpin_on_reply(void *ctx, const struct redis_reply *reply)
+{
+	struct link *link = ctx;
+
+	(void)reply; /* a pin that stays keeps a group in the bucket for as long as that lives, no more */
+	return link->done(link->ctx);
+}
+
+STEP link_unpin(struct link *link, enum step (*done)(void *ctx), void *ctx)
+{
+	struct arena *arena = &link->job->arena;
+	const char *user = link->user ? link->user : arena_strdup(arena, link->owner);
+	struct span words[] = {SPAN("HDEL"), key_of_user(arena, link->worker->config->partitions, user),
+			       span_of(arena_printf(arena, "p:%.*s", SPAN_ARG(link->pin)))};
+
+	link->done = done;
+	link->ctx = ctx;
+	if (user[0] == '\0')
+		return done(ctx);
+	return redis_command(link->worker->redis, link->job, 3, words, unpin_on_reply, link);
 }

@@ -5,7 +5,9 @@
  *   webhook  session index of the named session ─▶ conversation index ─▶ decide
  *
  * A script that misses facts says so (HYDRATE); they are read from the ledger and the
- * script is called again. Each call is idempotent: whoever repeats a link from its
+ * script is called again. When they can't be read, a link that may be forced is decided on
+ * what Redis has, and what it touched is left to be hydrated later: good enough for
+ * views, not for the ledger. Each call is idempotent: whoever repeats a link from its
  * beginning ends where the first would have. */
 #ifndef DEBRIEF_BROKER_LINK_H
 #define DEBRIEF_BROKER_LINK_H
@@ -40,12 +42,20 @@ struct link {
 	struct job *job;
 	enum step (*done)(void *ctx);
 	void *ctx;
+	/* may be set after link_init() */
+	bool may_force;          /* decide on what is here when the ledger can't be asked: what is told is kept */
+	bool forced;             /* … without asking it; set also when it could not be asked */
+	bool journal;            /* save: the script that stamps the fact puts it into the journal */
+	int64_t ledger_until_ms; /* monotonic: facts are not waited for any longer */
+	struct span pin;         /* "s:…" or "c:…": the fact that only the journal has */
 	/* what came of it; spans live in the job's arena */
 	enum link_result result;
 	const char *error;       /* for the log, when a store was away */
 	struct link_user *users; /* by id: the order in which their rows are locked */
 	struct span session;     /* save: the merged session fact */
+	struct span entry;       /* save: its entry in the journal; empty: it is in none */
 	struct span owner;       /* conversation: whose it is; empty: nobody's yet */
+	struct span epoch;       /* … since when, in the order of its owners */
 	struct span view;        /* touch: the session's poll view */
 	bool lost;               /* confirm: Redis may have lost what this link told it */
 	unsigned repeats;
@@ -81,6 +91,9 @@ STEP link_fact(struct link *link, const char *user, struct span sid, struct span
 /* A conversation that the ledger has. `facts` is the row of sql/conversation_facts.sql. */
 STEP link_conversation(struct link *link, struct span cid, struct span facts);
 
+/* A conversation that only the journal has. `content` is its fact (broker/fact.h). */
+STEP link_content(struct link *link, struct span cid, struct span content);
+
 /* Decides around a session that the ledger has, and gives its view. `fact` is from there. */
 STEP link_session(struct link *link, const char *user, struct span sid, struct span fact);
 
@@ -88,11 +101,21 @@ STEP link_session(struct link *link, const char *user, struct span sid, struct s
  * or have come back older, while they were on their way, and been filled from a ledger without them. If
  * so link->lost is set, and the link must be run again (link_repeat()). */
 STEP link_confirm(struct link *link, enum step (*done)(void *ctx), void *ctx);
+/* The same for a save that the ledger has now: its entry is struck out of the journal on the way. */
+STEP link_strike(struct link *link, enum step (*done)(void *ctx), void *ctx);
 enum { LINK_REPEATS_MAX = 5 };
 /* From the beginning, with the facts that are committed by now. Ends in `done` as the first time. */
 STEP link_repeat(struct link *link, enum step (*done)(void *ctx), void *ctx);
 
+/* The user who owns the link's conversation, with the decision; NULL: nobody does. */
+const struct link_user *link_owner(const struct link *link);
+
 /* Decides again for all users, above the revision that the ledger is at. */
 STEP link_again(struct link *link, int64_t floor);
+
+/* The ledger has not taken what this link is about: pins it in the bucket of its user. */
+STEP link_pin(struct link *link, enum step (*done)(void *ctx), void *ctx);
+/* It has: the pin goes, if there is one. */
+STEP link_unpin(struct link *link, enum step (*done)(void *ctx), void *ctx);
 
 #endif

@@ -143,6 +143,12 @@ void link_user_hydrate(struct link_user *user, struct span facts)
 
 /* ── requests ───────────────────────────────────────────────────────────────────────── */
 
+static void add_force(struct text *request, const struct link *link)
+{
+	if (link->forced)
+		text_add(request, SPAN(",\"force\":true"));
+}
+
 struct span link_session_request(struct link *link)
 {
 	struct text request;
@@ -160,6 +166,9 @@ struct span link_session_request(struct link *link)
 	}
 	if (link->hydrate.p)
 		text_addf(&request, ",\"hydrate\":%.*s", SPAN_ARG(link->hydrate));
+	if (link->journal)
+		text_add(&request, SPAN(",\"journal\":true"));
+	add_force(&request, link);
 	text_addc(&request, '}');
 	return text_span(&request);
 }
@@ -179,6 +188,7 @@ struct span link_visit_request(struct link *link)
 		text_addf(&request, ",\"settle\":\"%s\"", visit->former);
 	if (visit->hydrate.p)
 		text_addf(&request, ",\"hydrate\":%.*s", SPAN_ARG(visit->hydrate));
+	add_force(&request, link);
 	text_addc(&request, '}');
 	return text_span(&request);
 }
@@ -197,6 +207,11 @@ struct span link_decide_request(struct link *link, const struct link_user *user)
 		text_add(&request, SPAN(",\"view\":"));
 		text_add_json(&request, link->view_sid);
 	}
+	if (link->pin.p && link->forced) {
+		text_add(&request, SPAN(",\"pin\":"));
+		text_add_json(&request, link->pin);
+	}
+	add_force(&request, link);
 	text_addf(&request, ",\"hydrate\":[%.*s]}", SPAN_ARG(text_span(&user->hydrate)));
 	return text_span(&request);
 }

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "broker/health.h"
+#include "broker/journal.h"
 #include "broker/routes.h"
 #include "broker/worker.h"
 
@@ -15,6 +16,7 @@ struct node {
 	struct event_base *base;
 	struct worker **workers;
 	size_t worker_count;
+	struct journal_size *journal;
 	struct admin admin;
 	struct http_server *admin_http;
 	struct event *on_signal[SIGNALS];
@@ -107,6 +109,7 @@ static bool node_open_workers(struct node *node)
 	if (!http_address_is_free(config->listen, &error))
 		return node_fail("listen", config->listen, error);
 	node->workers = xcalloc((size_t)config->workers, sizeof(struct worker *));
+	node->journal = journal_size_new((unsigned)config->partitions);
 	snprintf(name, sizeof(name), "%s", config->listen);
 	for (int i = 0; i < config->workers; i++) {
 		int fd = http_listen(name, true, &error);
@@ -115,7 +118,7 @@ static bool node_open_workers(struct node *node)
 			return node_fail("listen", name, error);
 		if (first < 0) /* port 0 was any: the others join the one it became */
 			http_listen_name(first = fd, name, sizeof(name));
-		node->workers[i] = worker_new(i, config, fd, &error);
+		node->workers[i] = worker_new(i, config, node->journal, fd, &error);
 		if (!node->workers[i])
 			return node_fail("worker", name, error);
 		node->worker_count++;
@@ -170,6 +173,7 @@ static void node_free(struct node *node)
 	for (size_t i = 0; i < node->worker_count; i++)
 		worker_free(node->workers[i]);
 	free(node->workers);
+	journal_size_free(node->journal);
 	if (node->base)
 		event_base_free(node->base);
 	for (size_t i = 0; i < node->config_count; i++) {

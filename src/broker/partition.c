@@ -33,3 +33,19 @@ struct span key_of_conversation(struct arena *arena, int64_t partitions, struct 
 {
 	return key_of(arena, partitions, "conv", cid);
 }
+
+static struct span key_in(struct arena *arena, unsigned partition, const char *name)
+{
+	return span_of(arena_printf(arena, "debrief:{p%u}:%s", partition, name));
+}
+
+struct journal_keys keys_of_journal(struct arena *arena, unsigned partition)
+{
+	return (struct journal_keys){
+		.stream = key_in(arena, partition, "journal"),
+		.bytes = key_in(arena, partition, "journal_bytes"),
+		.interviews = key_in(arena, partition, "journal_interviews"),
+		.lease = key_in(arena, partition, "sweeper"),
+		.emptied = key_in(arena, partition, "emptied"),
+	};
+}

@@ -16,4 +16,10 @@ struct span key_of_user(struct arena *arena, int64_t partitions, const char *use
 struct span key_of_session(struct arena *arena, int64_t partitions, struct span sid);
 struct span key_of_conversation(struct arena *arena, int64_t partitions, struct span cid);
 
+/* The journal of a partition, and what stands beside it (lua/journal*.lua). */
+struct journal_keys {
+	struct span stream, bytes, interviews, lease, emptied;
+};
+struct journal_keys keys_of_journal(struct arena *arena, unsigned partition);
+
 #endif

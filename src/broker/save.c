@@ -1,14 +1,19 @@
 /* POST /api/save-interview: a browser says that its interview began or ended.
  *
- *   start → link (Redis: fact, decision, views) → ledger (fact and decision) → confirm → 200
- *             ▲                  Redis was emptied in between                       │
- *             └─────────────────────────────────────────────────────────────────────┘
+ *   start → link (Redis: fact, decision, views, journal) → ledger (fact and decision) → strike → 200
+ *             ▲                          Redis was emptied in between                   │
+ *             └─────────────────────────────────────────────────────────────────────────┘
+ *            │                                             │ away or slow, or durability = journal
+ *            │                                             └─▶ confirm → 200; swept later
  *            │ Redis away
  *            └─▶ whose is the claimed conversation? → ledger (fact, undecided) → 200
- *   another user's sid or conversation → 409; too many facts at once → 429; the ledger away → 503 */
+ *   another user's sid or conversation → 409; too many facts at once → 429
+ *   the ledger away and no journal that lasts → 503 */
+#include "base/clock.h"
 #include "broker/body.h"
 #include "broker/caller.h"
 #include "broker/handlers.h"
+#include "broker/journal.h"
 #include "broker/ledger.h"
 #include "provider/provider.h"
 
@@ -86,6 +91,24 @@ static enum step save_on_owner(void *ctx, const struct postgres_reply *reply);
 static enum step save_on_kept(void *ctx);
 static enum step save_on_kept_undecided(void *ctx);
 static enum step save_on_confirmed(void *ctx);
+static enum step save_on_pinned(void *ctx);
+static enum step save_on_refusal_struck(void *ctx);
+
+/* With a journal that lasts, the ledger is waited for only so long. */
+static void save_open_link(struct save *save)
+{
+	struct request *req = save->req;
+	struct worker *worker = worker_of(req);
+	struct link *link = &save->link;
+
+	link_init(link, worker, &req->job, save_on_linked, save);
+	if (journal_refusal(worker))
+		return;
+	link->journal = link->may_force = true;
+	link->forced = worker->config->durability == DURABILITY_JOURNAL || worker_ledger_is_away(worker);
+	link->ledger_until_ms = clock_monotonic_ms() + worker->config->ledger_patience_ms;
+	link->pin = span_of(arena_printf(&req->job.arena, "s:%s", req->session));
+}
 
 enum step save_start(struct request *req)
 {
@@ -104,7 +127,7 @@ enum step save_start(struct request *req)
 	if (save->conversation_id.p)
 		req->conversation = arena_strdup(&req->job.arena, save->conversation_id);
 
-	link_init(&save->link, worker_of(req), &req->job, save_on_linked, save);
+	save_open_link(save);
 	return link_save(&save->link, save->caller.user.text, save->sid, save_request(save), save->conversation_id);
 }
 
@@ -158,15 +181,17 @@ static enum step save_on_linked(void *ctx)
 
 	switch (save->link.result) {
 	case LINK_DECIDED:
+		if (save->link.forced && save->link.entry.n > 0)
+			return save_on_pinned(save);
 		ledger_init(&save->ledger, worker_of(req), &req->job, save_on_kept, save);
+		save->ledger.until_ms = save->link.ledger_until_ms;
 		return ledger_keep_session(&save->ledger, &save->link);
 	case LINK_SESSION_TAKEN:
 		return reply_problem(req, 409, "client_session_id", "this session belongs to another user");
 	case LINK_CONVERSATION_TAKEN:
 		return reply_problem(req, 409, "conversation_id", "this conversation belongs to another user");
 	case LINK_FULL:
-		reply_header(req, "Retry-After", "60");
-		return reply_problem(req, 429, NULL, "too many sessions within one match window");
+		return link_strike(&save->link, save_on_refusal_struck, save);
 	case LINK_REDIS_AWAY:
 		return save_without_redis(save);
 	case LINK_LEDGER_AWAY:
@@ -175,31 +200,65 @@ static enum step save_on_linked(void *ctx)
 	return reply_unavailable(req, "the ledger", save->link.error);
 }
 
-static enum step save_on_kept(void *ctx)
+static STEP save_done(struct save *save)
+{
+	return reply_json(save->req, 200, SPAN("{\"success\":true}"));
+}
+
+/* What is refused is not to be swept up later. */
+static enum step save_on_refusal_struck(void *ctx)
 {
 	struct save *save = ctx;
 	struct request *req = save->req;
 
+	if (save->link.result != LINK_FULL)
+		return reply_problem(req, 409, "client_session_id", "this session belongs to another user");
+	reply_header(req, "Retry-After", "60");
+	return reply_problem(req, 429, NULL, "too many sessions within one match window");
+}
+
+static enum step save_on_kept(void *ctx)
+{
+	struct save *save = ctx;
+
 	switch (save->ledger.result) {
 	case LEDGER_KEPT:
-		return link_confirm(&save->link, save_on_confirmed, save);
 	case LEDGER_REJECTED: /* kept all the same, and an operator can replay it */
-		return reply_json(req, 200, SPAN("{\"success\":true}"));
+		return link_strike(&save->link, save_on_confirmed, save);
 	case LEDGER_TAKEN:
-		return reply_problem(req, 409, "client_session_id", "this session belongs to another user");
+		return link_strike(&save->link, save_on_refusal_struck, save);
 	case LEDGER_AWAY:
 		break;
 	}
-	return reply_unavailable(req, "the ledger", save->ledger.error);
+	if (save->link.entry.n == 0)
+		return reply_unavailable(save->req, "the ledger", save->ledger.error);
+	save->req->note = save->ledger.error;
+	return link_pin(&save->link, save_on_pinned, save);
+}
+
+/* The journal has it, and whoever sweeps brings it to the ledger. */
+static enum step save_on_pinned(void *ctx)
+{
+	struct save *save = ctx;
+
+	metrics_count(&worker_of(save->req)->metrics, METRIC_JOURNALED_SAVE);
+	return link_confirm(&save->link, save_on_confirmed, save);
 }
 
 static enum step save_on_kept_undecided(void *ctx)
 {
 	struct save *save = ctx;
 
-	if (save->ledger.result == LEDGER_KEPT)
-		return reply_json(save->req, 200, SPAN("{\"success\":true}"));
-	return save_on_kept(save);
+	switch (save->ledger.result) {
+	case LEDGER_KEPT:
+	case LEDGER_REJECTED:
+		return save_done(save);
+	case LEDGER_TAKEN:
+		return save_on_refusal_struck(save);
+	case LEDGER_AWAY:
+		break;
+	}
+	return reply_unavailable(save->req, "the ledger", save->ledger.error);
 }
 
 static enum step save_on_confirmed(void *ctx)
@@ -208,5 +267,5 @@ static enum step save_on_confirmed(void *ctx)
 
 	if (save->link.lost)
 		return link_repeat(&save->link, save_on_linked, save);
-	return reply_json(save->req, 200, SPAN("{\"success\":true}"));
+	return save_done(save);
 }

@@ -4,246 +4,316 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
-#include "base/json.h"
-#include "broker/ledger.h"
+#include "broker/journal.h"
+#include "broker/sweep.h"
 
-enum { SWEEP_EVERY_MS = 1000, SWEEP_PAGE = 64, SWEEP_DEADLINE_MS = 60000 };
-
-/* A row to finish. */
-struct sweep_row {
-	struct span id;   /* conversation id or sid */
-	struct span user; /* of a session */
-	struct span fact; /* of a session */
+enum {
+	ROUND_EVERY_MS = 1000,
+	ROUND_AGAIN_MS = 20,       /* after one that found something */
+	PAGES_MAX = 4,             /* read at a time */
+	PAGE_ROWS = 64,
+	PAGE_BYTES = 1 << 20,
+	PAGE_DEADLINE_MS = 60000,
+	JOURNAL_GRACE_MS = 3000,   /* so long whoever wrote an entry may still be at it */
+	LEASE_MS = 5000,
+	UNDECIDED_LEASE_MS = 900,
 };
+/* Undecided rows come after the journals of all partitions. */
+enum { UNDECIDED_CONVERSATIONS, UNDECIDED_SESSIONS, UNDECIDED_COUNT };
 
-/* Which rows a page is of, and where the next one begins. */
-struct sweep_cursor {
-	enum statement statement;
+/* Where the next page of undecided rows begins. */
+struct cursor {
 	char micros[24], id[UUID_TEXT_LEN + 1]; /* "": from the start */
 };
 
 struct sweeper {
 	struct worker *worker;
 	struct event *timer;
-	char holder[UUID_TEXT_LEN + 1]; /* of the lease */
-	bool busy, stopped;
-	struct sweep_cursor cursors[2]; /* conversations, sessions */
+	char holder[UUID_TEXT_LEN + 1]; /* of leases */
+	bool stopped;
+	/* the round under way */
+	unsigned pages;      /* being read or worked on */
+	unsigned next;       /* source: a partition, or behind the last of them UNDECIDED_… */
+	uint64_t swept;
+	bool trouble;        /* a store was away: the rest waits for the next round */
+	int64_t length, oldest_ms; /* of the journals, so far */
+	struct cursor cursors[UNDECIDED_COUNT];
 };
 
-/* One page: a job. */
-struct sweep {
-	struct job job;
+/* Some facts of one source: a job while they are read. */
+struct page {
+	struct job job; /* first */
 	struct sweeper *sweeper;
-	size_t kind; /* index of the cursor */
-	struct sweep_row rows[SWEEP_PAGE];
-	size_t count, at;
-	struct link link;
-	struct ledger_write ledger;
-	struct span hash;
+	unsigned source;
+	size_t count, under_way;
+	bool read; /* and so the job is over */
 };
 
-/* ── the column: lease → page → each row: facts → link → ledger → confirm → next page ──── */
-
-static enum step sweep_on_lease(void *ctx, const struct redis_reply *reply);
-static STEP sweep_page(struct sweep *sweep);
-static enum step sweep_on_page(void *ctx, const struct postgres_reply *reply);
-static STEP sweep_row(struct sweep *sweep);
-static enum step sweep_on_facts(void *ctx, const struct postgres_reply *reply);
-static enum step sweep_on_linked(void *ctx);
-static enum step sweep_on_kept(void *ctx);
-static enum step sweep_on_confirmed(void *ctx);
-
-static STEP sweep_start(struct sweep *sweep)
+static unsigned source_count(const struct sweeper *sweeper)
 {
-	struct span words[] = {
-		SPAN("SET"), SPAN("debrief:{p0}:sweeper"), span_of(sweep->sweeper->holder), SPAN("NX"), SPAN("PX"), SPAN("900"),
+	return (unsigned)sweeper->worker->config->partitions + UNDECIDED_COUNT;
+}
+
+static void page_start(struct sweeper *sweeper, unsigned source);
+
+/* ── rounds ─────────────────────────────────────────────────────────────────────────── */
+
+static void round_schedule(struct sweeper *sweeper, int delay_ms)
+{
+	struct timeval delay = {.tv_sec = delay_ms / 1000, .tv_usec = delay_ms % 1000 * 1000};
+
+	event_add(sweeper->timer, &delay);
+}
+
+static void round_end(struct sweeper *sweeper)
+{
+	if (!sweeper->trouble) {
+		atomic_store(&sweeper->worker->journal->length, sweeper->length);
+		atomic_store(&sweeper->worker->journal->oldest_age_ms, sweeper->oldest_ms);
+	}
+	if (sweeper->swept > 0)
+		log_event(LOG_INFO, "swept", "facts=%llu left_in_journal=%lld", (unsigned long long)sweeper->swept,
+			  (long long)sweeper->length);
+	if (!sweeper->stopped)
+		round_schedule(sweeper, sweeper->swept > 0 && !sweeper->trouble ? ROUND_AGAIN_MS : ROUND_EVERY_MS);
+}
+
+static bool round_may_go_on(const struct sweeper *sweeper)
+{
+	return !sweeper->stopped && !sweeper->trouble && redis_ready(sweeper->worker->redis);
+}
+
+/* Undecided rows want both stores; of a journal its size is of interest at any time. */
+static void round_go_on(struct sweeper *sweeper)
+{
+	unsigned count = source_count(sweeper);
+
+	while (round_may_go_on(sweeper) && sweeper->pages < PAGES_MAX && sweeper->next < count) {
+		unsigned source = sweeper->next++;
+
+		if (source < count - UNDECIDED_COUNT || sweeper->worker->ledger_up)
+			page_start(sweeper, source);
+	}
+	if (sweeper->pages == 0)
+		round_end(sweeper);
+}
+
+static void round_on_time(evutil_socket_t fd, short what, void *arg)
+{
+	struct sweeper *sweeper = arg;
+
+	(void)fd;
+	(void)what;
+	sweeper->next = 0;
+	sweeper->swept = 0;
+	sweeper->trouble = false;
+	sweeper->length = sweeper->oldest_ms = 0;
+	round_go_on(sweeper);
+}
+
+/* ── pages: read → sweeps → the next page of this source, if this one was full ──────── */
+
+static void page_end(struct page *page)
+{
+	struct sweeper *sweeper = page->sweeper;
+	bool again = page->count > 0 && page->source < source_count(sweeper) - UNDECIDED_COUNT;
+	unsigned source = page->source;
+
+	sweeper->pages--;
+	arena_deinit(&page->job.arena);
+	free(page);
+	if (again && round_may_go_on(sweeper))
+		page_start(sweeper, source);
+	else
+		round_go_on(sweeper);
+}
+
+/* The page was read, and its sweeps have begun. */
+static void page_on_read(struct job *job)
+{
+	struct page *page = (struct page *)job;
+
+	page->read = true;
+	if (page->under_way == 0)
+		page_end(page);
+}
+
+static void page_on_swept(void *arg, bool finished)
+{
+	struct page *page = arg;
+
+	page->under_way--;
+	if (finished)
+		page->sweeper->swept++;
+	else
+		page->sweeper->trouble = true;
+	if (page->read && page->under_way == 0)
+		page_end(page);
+}
+
+static void page_sweep(struct page *page, struct sweep *what)
+{
+	what->done = page_on_swept;
+	what->arg = page;
+	page->count++;
+	page->under_way++;
+	sweep_start(page->sweeper->worker, what);
+}
+
+/* {length, bytes, age of the oldest, (entry, kind, subject, fact) …} */
+static enum step page_on_journal(void *ctx, const struct redis_reply *reply)
+{
+	struct page *page = ctx;
+	struct sweeper *sweeper = page->sweeper;
+	int64_t length, oldest_ms;
+
+	if (reply->status != CALL_OK || reply->n < 3 || !span_to_int64(reply->v[0], &length) ||
+	    !span_to_int64(reply->v[2], &oldest_ms)) {
+		sweeper->trouble = true;
+		return DONE;
+	}
+	journal_size_note(sweeper->worker->journal, page->source, reply->v[1]);
+	sweeper->length += length - (int64_t)(reply->n - 3) / 4;
+	if (oldest_ms > sweeper->oldest_ms)
+		sweeper->oldest_ms = oldest_ms;
+	for (size_t i = 3; i + 3 < reply->n; i += 4) {
+		struct sweep what = {
+			.kind = span_is(reply->v[i + 1], "save") ? SWEEP_JOURNALED_SAVE : SWEEP_JOURNALED_WEBHOOK,
+			.partition = page->source,
+			.entry = reply->v[i],
+			.id = reply->v[i + 2],
+			.fact = reply->v[i + 3],
+		};
+
+		page_sweep(page, &what);
+	}
+	return DONE;
+}
+
+static STEP page_read_journal(struct page *page)
+{
+	struct sweeper *sweeper = page->sweeper;
+	struct worker *worker = sweeper->worker;
+	struct arena *arena = &page->job.arena;
+	struct journal_keys journal = keys_of_journal(arena, page->source);
+	/* without the ledger there is nothing to do but to look */
+	bool work = !worker_ledger_is_away(worker);
+	bool at_once = worker->config->durability == DURABILITY_JOURNAL;
+	struct span keys[] = {journal.stream, journal.bytes, journal.lease};
+	struct span args[] = {
+		span_of(sweeper->holder),
+		span_of(arena_printf(arena, "%d", LEASE_MS)),
+		span_of(arena_printf(arena, "%d", at_once ? 0 : JOURNAL_GRACE_MS)),
+		span_of(arena_printf(arena, "%d", work ? PAGE_ROWS : 0)),
+		span_of(arena_printf(arena, "%d", PAGE_BYTES)),
 	};
 
-	return redis_command(sweep->sweeper->worker->redis, &sweep->job, 6, words, sweep_on_lease, sweep);
+	return redis_script(worker->redis, &page->job, SCRIPT_JOURNAL_PAGE, 3, keys, 5, args, page_on_journal, page);
 }
 
-static enum step sweep_on_lease(void *ctx, const struct redis_reply *reply)
+static unsigned undecided_of(const struct page *page)
 {
-	struct sweep *sweep = ctx;
+	return page->source - (source_count(page->sweeper) - UNDECIDED_COUNT);
+}
 
-	if (reply->status != CALL_OK || !reply->v[0].p)
+static enum step page_on_undecided(void *ctx, const struct postgres_reply *reply)
+{
+	struct page *page = ctx;
+	unsigned undecided = undecided_of(page);
+	struct cursor *cursor = &page->sweeper->cursors[undecided];
+	const struct postgres_rows *rows;
+	size_t count;
+
+	if (reply->status != CALL_OK) {
+		page->sweeper->trouble = true;
 		return DONE;
-	return sweep_page(sweep);
+	}
+	rows = reply->rows[0];
+	count = postgres_row_count(rows);
+	cursor->id[0] = '\0';
+	if (count == PAGE_ROWS) { /* there may be more: the next page begins behind this one */
+		snprintf(cursor->micros, sizeof(cursor->micros), "%.*s", SPAN_ARG(postgres_value(rows, count - 1, 1)));
+		snprintf(cursor->id, sizeof(cursor->id), "%.*s", SPAN_ARG(postgres_value(rows, count - 1, 2)));
+	}
+	for (size_t i = 0; i < count; i++) {
+		struct sweep what = {
+			.kind = undecided == UNDECIDED_SESSIONS ? SWEEP_UNDECIDED_SESSION : SWEEP_UNDECIDED_CONVERSATION,
+			.id = postgres_value(rows, i, 0),
+			.user = postgres_value(rows, i, 3),
+			.fact = postgres_value(rows, i, 4),
+		};
+
+		page_sweep(page, &what);
+	}
+	return DONE;
 }
 
-static STEP sweep_page(struct sweep *sweep)
+static enum step page_on_lease(void *ctx, const struct redis_reply *reply)
 {
-	struct sweep_cursor *cursor = &sweep->sweeper->cursors[sweep->kind];
+	struct page *page = ctx;
+	unsigned undecided = undecided_of(page);
+	const struct cursor *cursor = &page->sweeper->cursors[undecided];
 	bool from_start = cursor->id[0] == '\0';
 	const char *params[] = {from_start ? NULL : cursor->micros, from_start ? NULL : cursor->id,
-				arena_printf(&sweep->job.arena, "%d", SWEEP_PAGE)};
-	struct postgres_query query = {cursor->statement, 3, params};
-
-	return postgres_submit(sweep->sweeper->worker->ledger_reader, &sweep->job, NULL, 1, &query, sweep_on_page, sweep);
-}
-
-static enum step sweep_on_page(void *ctx, const struct postgres_reply *reply)
-{
-	struct sweep *sweep = ctx;
-	struct sweep_cursor *cursor = &sweep->sweeper->cursors[sweep->kind];
-	struct arena *arena = &sweep->job.arena;
-	const struct postgres_rows *rows;
+				arena_printf(&page->job.arena, "%d", PAGE_ROWS)};
+	struct postgres_query query = {
+		undecided == UNDECIDED_SESSIONS ? STATEMENT_UNDECIDED_SESSIONS : STATEMENT_UNDECIDED_CONVERSATIONS, 3, params};
 
 	if (reply->status != CALL_OK)
+		page->sweeper->trouble = true;
+	if (reply->status != CALL_OK || !reply->v[0].p)
 		return DONE;
-	rows = reply->rows[0];
-	sweep->at = 0;
-	sweep->count = postgres_row_count(rows);
-	for (size_t i = 0; i < sweep->count; i++)
-		sweep->rows[i] = (struct sweep_row){
-			arena_span(arena, postgres_value(rows, i, 0)),
-			arena_span(arena, postgres_value(rows, i, 3)),
-			arena_span(arena, postgres_value(rows, i, 4)),
-		};
-	cursor->id[0] = '\0';
-	if (sweep->count == SWEEP_PAGE) { /* there may be more: the next page begins behind this one */
-		snprintf(cursor->micros, sizeof(cursor->micros), "%.*s", SPAN_ARG(postgres_value(rows, SWEEP_PAGE - 1, 1)));
-		snprintf(cursor->id, sizeof(cursor->id), "%.*s", SPAN_ARG(postgres_value(rows, SWEEP_PAGE - 1, 2)));
-	}
-	return sweep_row(sweep);
+	return postgres_submit(page->sweeper->worker->ledger_reader, &page->job, NULL, 1, &query, page_on_undecided, page);
 }
 
-/* The next row; behind the last of a kind, the other kind. */
-static STEP sweep_row(struct sweep *sweep)
+static STEP page_read_undecided(struct page *page)
 {
-	struct worker *worker = sweep->sweeper->worker;
-	struct arena *arena = &sweep->job.arena;
-	const struct sweep_row *row = &sweep->rows[sweep->at];
+	struct span lease = undecided_of(page) == UNDECIDED_SESSIONS ? SPAN("debrief:{p0}:sweeper:sessions")
+								     : SPAN("debrief:{p0}:sweeper:conversations");
+	struct span words[] = {SPAN("SET"), lease, span_of(page->sweeper->holder), SPAN("NX"), SPAN("PX"),
+			       span_of(arena_printf(&page->job.arena, "%d", UNDECIDED_LEASE_MS))};
 
-	if (sweep->at == sweep->count) {
-		if (++sweep->kind == 2)
-			return DONE;
-		return sweep_page(sweep);
-	}
-	if (sweep->kind == 0) {
-		const char *param = arena_strdup(arena, row->id);
-		struct postgres_query query = {STATEMENT_CONVERSATION_FACTS, 1, &param};
-
-		return postgres_submit(worker->ledger_reader, &sweep->job, NULL, 1, &query, sweep_on_facts, sweep);
-	}
-	link_init(&sweep->link, worker, &sweep->job, sweep_on_linked, sweep);
-	return link_fact(&sweep->link, arena_strdup(arena, row->user), row->id, row->fact);
+	return redis_command(page->sweeper->worker->redis, &page->job, 6, words, page_on_lease, page);
 }
 
-static enum step sweep_on_facts(void *ctx, const struct postgres_reply *reply)
+static void page_start(struct sweeper *sweeper, unsigned source)
 {
-	struct sweep *sweep = ctx;
-	struct arena *arena = &sweep->job.arena;
-	struct span facts;
+	struct page *page = xcalloc(1, sizeof(*page));
 
-	if (reply->status != CALL_OK)
-		return DONE;
-	facts = arena_span(arena, postgres_value(reply->rows[0], 0, 0));
-	sweep->hash = json_decode_string(arena, json_member(json_member(facts, "content"), "hash"));
-	link_init(&sweep->link, sweep->sweeper->worker, &sweep->job, sweep_on_linked, sweep);
-	return link_conversation(&sweep->link, sweep->rows[sweep->at].id, facts);
-}
-
-static enum step sweep_on_linked(void *ctx)
-{
-	struct sweep *sweep = ctx;
-	struct worker *worker = sweep->sweeper->worker;
-
-	switch (sweep->link.result) {
-	case LINK_REDIS_AWAY:
-	case LINK_LEDGER_AWAY:
-		return DONE;
-	case LINK_SESSION_TAKEN: /* by somebody who was first: there is nothing to decide for this one */
-	case LINK_CONVERSATION_TAKEN:
-	case LINK_FULL:
-		if (sweep->kind == 1) {
-			sweep->at++;
-			return sweep_row(sweep);
-		}
-		break;
-	case LINK_DECIDED:
-		break;
-	}
-	ledger_init(&sweep->ledger, worker, &sweep->job, sweep_on_kept, sweep);
-	if (sweep->kind == 0)
-		return ledger_keep_decisions(&sweep->ledger, &sweep->link, sweep->rows[sweep->at].id, sweep->hash);
-	return ledger_keep_session(&sweep->ledger, &sweep->link);
-}
-
-static enum step sweep_on_kept(void *ctx)
-{
-	struct sweep *sweep = ctx;
-
-	if (sweep->ledger.result == LEDGER_AWAY)
-		return DONE;
-	return link_confirm(&sweep->link, sweep_on_confirmed, sweep);
-}
-
-static enum step sweep_on_confirmed(void *ctx)
-{
-	struct sweep *sweep = ctx;
-
-	if (sweep->link.lost)
-		return link_repeat(&sweep->link, sweep_on_linked, sweep);
-	log_event(LOG_INFO, "swept", "kind=%s id=%s", sweep->kind == 0 ? "conversation" : "session",
-		  LOG_TEXT(sweep->rows[sweep->at].id));
-	sweep->at++;
-	return sweep_row(sweep);
+	job_init(&page->job, clock_monotonic_ms() + PAGE_DEADLINE_MS, page_on_read);
+	page->sweeper = sweeper;
+	page->source = source;
+	sweeper->pages++;
+	job_run(&page->job, source < source_count(sweeper) - UNDECIDED_COUNT ? page_read_journal(page)
+									     : page_read_undecided(page));
 }
 
 /* ── life ───────────────────────────────────────────────────────────────────────────── */
 
-static void sweep_end(struct job *job)
-{
-	struct sweep *sweep = (struct sweep *)job;
-
-	sweep->sweeper->busy = false;
-	arena_deinit(&job->arena);
-	free(sweep);
-}
-
-static void sweeper_on_time(evutil_socket_t fd, short what, void *arg)
-{
-	struct sweeper *sweeper = arg;
-	struct worker *worker = sweeper->worker;
-	struct sweep *sweep;
-
-	(void)fd;
-	(void)what;
-	if (sweeper->busy || sweeper->stopped || !redis_ready(worker->redis) || !worker->ledger_up)
-		return;
-	sweep = xcalloc(1, sizeof(*sweep));
-	job_init(&sweep->job, clock_monotonic_ms() + SWEEP_DEADLINE_MS, sweep_end);
-	sweep->sweeper = sweeper;
-	sweeper->busy = true;
-	job_run(&sweep->job, sweep_start(sweep));
-}
-
 struct sweeper *sweeper_new(struct worker *worker)
 {
 	struct sweeper *sweeper = xcalloc(1, sizeof(*sweeper));
-	struct timeval every = {.tv_sec = SWEEP_EVERY_MS / 1000};
 
 	sweeper->worker = worker;
-	sweeper->cursors[0].statement = STATEMENT_UNDECIDED_CONVERSATIONS;
-	sweeper->cursors[1].statement = STATEMENT_UNDECIDED_SESSIONS;
 	snprintf(sweeper->holder, sizeof(sweeper->holder), "%s", uuid_random().text);
-	sweeper->timer = event_new(worker->base, -1, EV_PERSIST, sweeper_on_time, sweeper);
-	if (!sweeper->timer || event_add(sweeper->timer, &every) != 0) {
+	sweeper->timer = evtimer_new(worker->base, round_on_time, sweeper);
+	if (!sweeper->timer) {
 		sweeper_free(sweeper);
 		return NULL;
 	}
+	round_schedule(sweeper, ROUND_EVERY_MS);
 	return sweeper;
 }
 
 void sweeper_stop(struct sweeper *sweeper)
 {
 	sweeper->stopped = true;
+	event_del(sweeper->timer);
 }
 
 bool sweeper_is_busy(const struct sweeper *sweeper)
 {
-	return sweeper->busy;
+	return sweeper->pages > 0;
 }
 
 void sweeper_free(struct sweeper *sweeper)

@@ -1,10 +1,11 @@
-/* The sweeper: finishes what was kept without being decided.
+/* The sweeper: finishes what was answered before it was finished.
  *
- * Facts stay undecided in the ledger when Redis was away, or when whoever kept them died
- * before they were decided. Every second, and on any node, somebody looks for such
- * rows and runs them through the scripts as their request would have. A lease in
- * Redis keeps nodes from doing the same at once; it is a hint only, since
- * each step is idempotent. */
+ * Facts stay in the journal when the ledger was away or slow, and undecided in the ledger
+ * when Redis was away, or when whoever kept them died. Every second, and on any node,
+ * somebody looks for them (sweeper.c: page by page, a page being some of a partition's
+ * journal or some undecided rows) and does the rest for each (sweep.c), many at a time, so
+ * that the ledger gets batches. Leases in Redis keep nodes from doing the same at once; they
+ * are hints only, since each step is idempotent. */
 #ifndef DEBRIEF_BROKER_SWEEPER_H
 #define DEBRIEF_BROKER_SWEEPER_H
 
@@ -13,10 +14,10 @@
 struct sweeper;
 
 struct sweeper *sweeper_new(struct worker *worker);
-/* Begins no more sweeps; the one under way ends by itself. */
+/* Begins nothing more; what is under way ends by itself. */
 void sweeper_stop(struct sweeper *sweeper);
 bool sweeper_is_busy(const struct sweeper *sweeper);
-/* After the stores have been freed, which ends the sweep under way. */
+/* After the stores have been freed, which ends what is under way. */
 void sweeper_free(struct sweeper *sweeper);
 
 #endif

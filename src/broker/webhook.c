@@ -1,17 +1,21 @@
 /* POST /webhooks/elevenlabs: the provider tells of a conversation.
  *
- *   start (verify, parse) → ledger (content and fact, undecided) → link (Redis: decide, views)
- *         → ledger (decision) → confirm → 200
- *                                                            │ away
- *                                                            └─▶ 200; decided later
- *   bad signature → 401; no JSON, type or conversation id → 400; not ours → 200; the ledger away → 503
+ *   start (verify, parse) → keep (ledger: content and fact, undecided) → link (Redis: decide, views)
+ *         → decided (ledger: decision) → confirm → 200
  *
- * Once the content is in the ledger nothing is lost: whoever repeats the rest ends where
- * this would have. */
+ *   keep     the ledger away or slow, or durability = journal
+ *            → journal (Redis: body) → view (link; on what is there, if need be) → confirm → 200; swept later
+ *   link     Redis away, or the ledger away now → 200; decided later
+ *   bad signature → 401; no JSON, type or conversation id → 400; not ours → 200; neither store → 503
+ *
+ * Once the content is in the ledger or in the journal nothing is lost: whoever repeats the rest ends
+ * where this would have. */
 #include "base/clock.h"
 #include "broker/caller.h"
 #include "broker/delay.h"
+#include "broker/fact.h"
 #include "broker/handlers.h"
+#include "broker/journal.h"
 #include "broker/ledger.h"
 #include "provider/elevenlabs.h"
 
@@ -19,11 +23,15 @@ struct webhook {
 	struct request *req;
 	/* webhook_start */
 	struct conversation conversation;
+	/* webhook_take */
+	int64_t ledger_until_ms;
+	bool ledger_tried, journal_tried;
 	/* webhook_keep */
 	struct ledger_write ledger;
-	/* webhook_on_kept */
+	/* webhook_on_kept, webhook_on_journaled */
 	struct link link;
 	struct span hash; /* of the content that counts, which may be another webhook's */
+	unsigned repeats; /* Redis was emptied in between */
 };
 
 static STEP webhook_received(struct request *req, enum metric_counter counter)
@@ -38,11 +46,17 @@ static STEP webhook_unavailable(struct request *req, const char *store, const ch
 	return reply_unavailable(req, store, why);
 }
 
-static enum step webhook_keep(void *ctx);
+static enum step webhook_take(void *ctx);
+static STEP webhook_keep(struct webhook *webhook);
 static enum step webhook_on_kept(void *ctx);
 static enum step webhook_on_linked(void *ctx);
 static enum step webhook_on_decided(void *ctx);
 static enum step webhook_on_confirmed(void *ctx);
+static STEP webhook_journal(struct webhook *webhook);
+static enum step webhook_on_journaled(void *ctx, const struct redis_reply *reply);
+static enum step webhook_on_viewed(void *ctx);
+static enum step webhook_on_pinned(void *ctx);
+static enum step webhook_on_journal_confirmed(void *ctx);
 
 enum step webhook_start(struct request *req)
 {
@@ -73,32 +87,61 @@ enum step webhook_start(struct request *req)
 	req->conversation = arena_strdup(&req->job.arena, webhook->conversation.id);
 	if (config->simulate_webhook_delay_ms > 0) {
 		req->job.deadline_ms += config->simulate_webhook_delay_ms;
-		return delay_step(worker->base, &req->job, config->simulate_webhook_delay_ms, webhook_keep, webhook);
+		return delay_step(worker->base, &req->job, config->simulate_webhook_delay_ms, webhook_take, webhook);
 	}
+	return webhook_take(webhook);
+}
+
+/* The ledger first, or what must do instead of it. */
+static enum step webhook_take(void *ctx)
+{
+	struct webhook *webhook = ctx;
+	struct worker *worker = worker_of(webhook->req);
+	bool journal = !journal_refusal(worker);
+
+	webhook->ledger_until_ms = journal ? clock_monotonic_ms() + worker->config->ledger_patience_ms : INT64_MAX;
+	if (journal && (worker->config->durability == DURABILITY_JOURNAL || worker_ledger_is_away(worker)))
+		return webhook_journal(webhook);
 	return webhook_keep(webhook);
 }
 
-static enum step webhook_keep(void *ctx)
+/* ── the ledger's way ───────────────────────────────────────────────────────────────── */
+
+static STEP webhook_keep(struct webhook *webhook)
 {
-	struct webhook *webhook = ctx;
 	struct request *req = webhook->req;
 
+	webhook->ledger_tried = true;
 	ledger_init(&webhook->ledger, worker_of(req), &req->job, webhook_on_kept, webhook);
-	return ledger_keep_conversation(&webhook->ledger, &webhook->conversation, req->body);
+	webhook->ledger.until_ms = webhook->ledger_until_ms;
+	return ledger_keep_conversation(&webhook->ledger, &webhook->conversation, req->body, 0);
+}
+
+/* A link of this conversation, which is kept whatever becomes of it. */
+static void webhook_open_link(struct webhook *webhook, enum step (*next)(void *ctx))
+{
+	struct request *req = webhook->req;
+	struct link *link = &webhook->link;
+
+	link_init(link, worker_of(req), &req->job, next, webhook);
+	link->may_force = true;
+	link->ledger_until_ms = webhook->ledger_until_ms;
+	link->pin = span_of(arena_printf(&req->job.arena, "c:%s", req->conversation));
 }
 
 static enum step webhook_on_kept(void *ctx)
 {
 	struct webhook *webhook = ctx;
-	struct request *req = webhook->req;
-	struct arena *arena = &req->job.arena;
+	struct arena *arena = &webhook->req->job.arena;
 
 	if (webhook->ledger.result == LEDGER_REJECTED)
-		return webhook_received(req, METRIC_WEBHOOK_ACCEPTED);
+		return webhook_received(webhook->req, METRIC_WEBHOOK_ACCEPTED);
+	if (webhook->ledger.result != LEDGER_KEPT && !webhook->journal_tried)
+		return webhook_journal(webhook);
 	if (webhook->ledger.result != LEDGER_KEPT)
-		return webhook_unavailable(req, "the ledger", webhook->ledger.error);
+		return webhook_unavailable(webhook->req, "the ledger", webhook->ledger.error);
 	webhook->hash = json_decode_string(arena, json_member(json_member(webhook->ledger.facts, "content"), "hash"));
-	link_init(&webhook->link, worker_of(req), &req->job, webhook_on_linked, webhook);
+	webhook_open_link(webhook, webhook_on_linked);
 	return link_conversation(&webhook->link, webhook->conversation.id, webhook->ledger.facts);
 }
 
@@ -107,17 +150,15 @@ static enum step webhook_on_linked(void *ctx)
 	struct webhook *webhook = ctx;
 	struct request *req = webhook->req;
 
-	/* more than one window holds: it stays undecided, but whoever lost it must know */
 	if (webhook->link.result == LINK_FULL) {
+		/* more than one window holds: it stays undecided, but whoever lost it must know */
 		req->note = "undecided: too many facts within one match window";
-	} else if (webhook->link.result == LINK_REDIS_AWAY) {
-		/* it is kept: whoever finds Redis again decides it (sweeper.c) */
+	} else if (webhook->link.result != LINK_DECIDED || webhook->link.forced) {
 		req->note = webhook->link.error;
 		return webhook_received(req, METRIC_WEBHOOK_ACCEPTED);
-	} else if (webhook->link.result != LINK_DECIDED) {
-		return webhook_unavailable(req, "the ledger", webhook->link.error);
 	}
 	ledger_init(&webhook->ledger, worker_of(req), &req->job, webhook_on_decided, webhook);
+	webhook->ledger.until_ms = webhook->ledger_until_ms;
 	return ledger_keep_decisions(&webhook->ledger, &webhook->link, webhook->conversation.id, webhook->hash);
 }
 
@@ -125,8 +166,10 @@ static enum step webhook_on_decided(void *ctx)
 {
 	struct webhook *webhook = ctx;
 
-	if (webhook->ledger.result != LEDGER_KEPT)
-		return webhook_unavailable(webhook->req, "the ledger", webhook->ledger.error);
+	if (webhook->ledger.result != LEDGER_KEPT) {
+		webhook->req->note = webhook->ledger.error;
+		return webhook_received(webhook->req, METRIC_WEBHOOK_ACCEPTED);
+	}
 	return link_confirm(&webhook->link, webhook_on_confirmed, webhook);
 }
 
@@ -136,5 +179,76 @@ static enum step webhook_on_confirmed(void *ctx)
 
 	if (webhook->link.lost)
 		return link_repeat(&webhook->link, webhook_on_linked, webhook);
+	return webhook_received(webhook->req, METRIC_WEBHOOK_ACCEPTED);
+}
+
+/* ── the journal's way ──────────────────────────────────────────────────────────────── */
+
+/* The journal won't have it: the ledger, if it was not asked yet. */
+static STEP webhook_not_journaled(struct webhook *webhook, const char *why)
+{
+	if (webhook->ledger_tried)
+		return webhook_unavailable(webhook->req, "the ledger", why);
+	webhook->ledger_until_ms = INT64_MAX;
+	return webhook_keep(webhook);
+}
+
+static STEP webhook_journal(struct webhook *webhook)
+{
+	struct request *req = webhook->req;
+	struct worker *worker = worker_of(req);
+	const char *why = journal_refusal(worker);
+
+	webhook->journal_tried = true;
+	if (why)
+		return webhook_not_journaled(webhook, why);
+	return journal_append(worker, &req->job, &webhook->conversation, req->body, webhook_on_journaled, webhook);
+}
+
+static enum step webhook_on_journaled(void *ctx, const struct redis_reply *reply)
+{
+	struct webhook *webhook = ctx;
+	struct request *req = webhook->req;
+	struct worker *worker = worker_of(req);
+	struct arena *arena = &req->job.arena;
+	const struct conversation *conversation = &webhook->conversation;
+
+	if (reply->status != CALL_OK)
+		return webhook_not_journaled(webhook, arena_printf(arena, "redis: %.*s", SPAN_ARG(reply->error)));
+	journal_size_note(worker->journal,
+			  partition_of(span_of(conversation->interview_id.text), worker->config->partitions), reply->v[2]);
+	metrics_count(&worker->metrics, METRIC_JOURNALED_WEBHOOK);
+	webhook_open_link(webhook, webhook_on_viewed);
+	webhook->link.forced = worker->config->durability == DURABILITY_JOURNAL || worker_ledger_is_away(worker);
+	return link_content(&webhook->link, conversation->id,
+			    conversation_fact(arena, worker->config, conversation, journal_entry_ms(reply->v[1])));
+}
+
+static enum step webhook_on_viewed(void *ctx)
+{
+	struct webhook *webhook = ctx;
+
+	if (webhook->link.result != LINK_DECIDED) { /* the sweeper will */
+		webhook->req->note = webhook->link.error ? webhook->link.error : "undecided: too many facts within one match window";
+		return webhook_received(webhook->req, METRIC_WEBHOOK_ACCEPTED);
+	}
+	if (!webhook->link.forced)
+		return link_pin(&webhook->link, webhook_on_pinned, webhook);
+	return webhook_on_pinned(webhook);
+}
+
+static enum step webhook_on_pinned(void *ctx)
+{
+	struct webhook *webhook = ctx;
+
+	return link_confirm(&webhook->link, webhook_on_journal_confirmed, webhook);
+}
+
+static enum step webhook_on_journal_confirmed(void *ctx)
+{
+	struct webhook *webhook = ctx;
+
+	if (webhook->link.lost && ++webhook->repeats < LINK_REPEATS_MAX)
+		return webhook_journal(webhook);
 	return webhook_received(webhook->req, METRIC_WEBHOOK_ACCEPTED);
 }

@@ -41,6 +41,18 @@ struct postgres *worker_ledger_writer(struct worker *worker, const char *lock)
 	return worker->ledger_writers[partition_of(span_of(lock), (int64_t)worker->ledger_writer_count)];
 }
 
+bool worker_ledger_is_away(const struct worker *worker)
+{
+	int64_t patience_ms = worker->config->ledger_patience_ms;
+
+	if (!worker->ledger_up || postgres_is_stalled(worker->ledger_reader, patience_ms))
+		return true;
+	for (size_t i = 0; i < worker->ledger_writer_count; i++)
+		if (postgres_is_stalled(worker->ledger_writers[i], patience_ms))
+			return true;
+	return false;
+}
+
 const char *worker_window_param(const struct worker *worker, struct arena *arena)
 {
 	return arena_printf(arena, "%lld", (long long)worker->config->match_window_secs * 1000);
@@ -58,6 +70,9 @@ static void worker_on_redis(void *arg, bool ready, const char *reason)
 	struct worker *worker = arg;
 
 	worker->redis_up = ready;
+	worker->was_up = worker->was_up || (worker->redis_up && worker->ledger_up);
+	worker->journal_trouble = worker->config->durability == DURABILITY_LEDGER_ONLY ? "durability is ledger-only"
+										       : redis_undurable(worker->redis);
 	log_event(ready ? LOG_INFO : LOG_WARN, ready ? "redis_up" : "redis_away", "worker=%d reason=%s", worker->index,
 		  LOG_TEXT(span_of(reason)));
 }
@@ -73,6 +88,7 @@ static void worker_on_ledger(void *arg, bool ready, const char *reason)
 	if (up == worker->ledger_up && ready)
 		return;
 	worker->ledger_up = up;
+	worker->was_up = worker->was_up || (worker->redis_up && worker->ledger_up);
 	log_event(ready ? LOG_INFO : LOG_WARN, ready ? "ledger_up" : "ledger_away", "worker=%d reason=%s",
 		  worker->index, LOG_TEXT(span_of(reason)));
 }
@@ -246,11 +262,14 @@ static bool worker_open_http(struct worker *worker, int listen_fd)
 	return worker->http != NULL;
 }
 
-struct worker *worker_new(int index, const struct config *config, int listen_fd, const char **error)
+struct worker *worker_new(int index, const struct config *config, struct journal_size *journal, int listen_fd,
+			  const char **error)
 {
 	struct worker *worker = xcalloc(1, sizeof(*worker));
 	worker->index = index;
 	worker->config = config;
+	worker->journal = journal;
+	worker->journal_trouble = "";
 	worker->tokens = token_cache_new();
 	*error = worker_error;
 	worker->keys = worker_load_keys(config, worker_error, sizeof(worker_error));

@@ -14,6 +14,7 @@
 struct event_base;
 struct http_server;
 struct sweeper;
+struct journal_size;
 
 enum { WORKER_LEDGER_WRITERS_MAX = 16 };
 
@@ -29,16 +30,20 @@ struct worker {
 	struct postgres *ledger_writers[WORKER_LEDGER_WRITERS_MAX];
 	size_t ledger_writer_count;
 	struct sweeper *sweeper;      /* of the first worker only; else NULL */
+	struct journal_size *journal; /* the node's: shared by its workers */
 	struct metrics metrics;
-	_Atomic bool redis_up;        /* for /readyz of the admin listener, on another thread */
-	_Atomic bool ledger_up;
+	/* for /readyz of the admin listener, on another thread */
+	_Atomic bool redis_up, ledger_up;
+	_Atomic bool was_up;          /* both stores have been, at one time */
+	_Atomic(const char *) journal_trouble; /* "" if the journal may stand in for the ledger; static text */
 	bool draining;
 	uint64_t polls_logged;        /* one poll line in log_sample is written */
 	struct worker_control *control; /* private to worker.c */
 };
 
-/* Takes the listening socket. NULL and *error if something can't be set up. */
-struct worker *worker_new(int index, const struct config *config, int listen_fd, const char **error);
+/* Takes the listening socket; `journal` stays the node's. NULL and *error if something can't be set up. */
+struct worker *worker_new(int index, const struct config *config, struct journal_size *journal, int listen_fd,
+			  const char **error);
 bool worker_start(struct worker *worker);                        /* starts its thread */
 
 /* The keys that a configuration names; as auth_keys_load(). */
@@ -60,5 +65,8 @@ const char *worker_claim_unowned_param(const struct worker *worker);
 /* The connection for a write that locks `lock` first: always the same one, so that a
  * user's writes follow one another there instead of waiting for each other in Postgres. */
 struct postgres *worker_ledger_writer(struct worker *worker, const char *lock);
+
+/* Known to be away, or silent for longer than an answer may wait for it: no use asking. */
+bool worker_ledger_is_away(const struct worker *worker);
 
 #endif

@@ -42,7 +42,14 @@ void postgres_defer_all(struct postgres *postgres)
 enum step postgres_submit(struct postgres *postgres, struct job *job, const char *lock, size_t count,
 			  const struct postgres_query *queries, postgres_step *next, void *ctx)
 {
+	return postgres_submit_until(postgres, job, INT64_MAX, lock, count, queries, next, ctx);
+}
+
+enum step postgres_submit_until(struct postgres *postgres, struct job *job, int64_t until_ms, const char *lock,
+				size_t count, const struct postgres_query *queries, postgres_step *next, void *ctx)
+{
 	int64_t now_ms = clock_monotonic_ms();
+	int64_t deadline_ms = job->deadline_ms < until_ms ? job->deadline_ms : until_ms;
 	enum call_status refusal = CALL_OK;
 	struct postgres_member *member;
 
@@ -50,7 +57,7 @@ enum step postgres_submit(struct postgres *postgres, struct job *job, const char
 		refusal = CALL_DOWN;
 	else if (postgres->bytes > postgres->options.bytes_max)
 		refusal = CALL_BUSY;
-	else if (job->deadline_ms <= now_ms)
+	else if (deadline_ms <= now_ms)
 		refusal = CALL_TIMEOUT;
 	if (refusal != CALL_OK) {
 		postgres_member_defer(postgres, job, next, ctx, refusal);
@@ -59,8 +66,8 @@ enum step postgres_submit(struct postgres *postgres, struct job *job, const char
 	member = postgres_member_new(job, next, ctx, count, queries);
 	member->lock = lock ? lock : "";
 	member->deadline_ms = now_ms + postgres->options.timeout_ms;
-	if (job->deadline_ms < member->deadline_ms)
-		member->deadline_ms = job->deadline_ms;
+	if (deadline_ms < member->deadline_ms)
+		member->deadline_ms = deadline_ms;
 	TAILQ_INSERT_TAIL(&postgres->queued, member, link);
 	postgres->bytes += member->bytes;
 	postgres_arm(postgres, member->deadline_ms);
@@ -317,6 +324,11 @@ void postgres_expire_calls(struct postgres *postgres)
 	if (wake_ms < INT64_MAX)
 		postgres_arm(postgres, wake_ms);
 	postgres_send_batch(postgres);
+}
+
+bool postgres_is_stalled(const struct postgres *postgres, int64_t age_ms)
+{
+	return !TAILQ_EMPTY(&postgres->sent) && postgres->progress_ms + age_ms <= clock_monotonic_ms();
 }
 
 size_t postgres_row_count(const struct postgres_rows *rows)

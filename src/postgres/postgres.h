@@ -51,11 +51,16 @@ void postgres_free(struct postgres *postgres); /* outstanding calls get CALL_DOW
 
 bool postgres_ready(const struct postgres *postgres);
 const char *postgres_reason(const struct postgres *postgres);
+/* Something was sent at least age_ms ago, and nothing has come back since: frozen, or far behind. */
+bool postgres_is_stalled(const struct postgres *postgres, int64_t age_ms);
 
 /* `lock` names what the statements lock first (NULL: nothing): calls of a batch are sent in
  * its order, so that two batches, each one transaction, don't wait for each other. */
 STEP postgres_submit(struct postgres *postgres, struct job *job, const char *lock, size_t count,
 		     const struct postgres_query *queries, postgres_step *next, void *ctx);
+/* The same, waiting until until_ms (monotonic) at most, if that is before the job's deadline. */
+STEP postgres_submit_until(struct postgres *postgres, struct job *job, int64_t until_ms, const char *lock, size_t count,
+			   const struct postgres_query *queries, postgres_step *next, void *ctx);
 
 size_t postgres_row_count(const struct postgres_rows *rows);
 /* Absent for SQL NULL and for rows or columns that aren't there. */

@@ -139,6 +139,16 @@ static struct span info_value(struct span info, const char *name)
 	return SPAN_ABSENT;
 }
 
+/* Managed servers may hide a section: then nothing is known to be durable. */
+static const char *info_undurable(struct span info)
+{
+	if (!span_is(info_value(info, "aof_enabled"), "1"))
+		return "appendonly is not yes";
+	if (!span_is(info_value(info, "maxmemory_policy"), "noeviction"))
+		return "maxmemory-policy is not noeviction";
+	return "";
+}
+
 /* Takes INFO's answer: NULL, or why this server won't do. */
 static const char *prepare_take_info(struct redis *redis, const redisReply *reply)
 {
@@ -146,14 +156,15 @@ static const char *prepare_take_info(struct redis *redis, const redisReply *repl
 	struct span replid;
 
 	if (reply->type != REDIS_REPLY_STRING)
-		return "INFO replication was answered with something else";
+		return "INFO was answered with something else";
 	replid = info_value(info, "master_replid");
 	if (!span_is(info_value(info, "role"), "master"))
 		return "read-only replica";
 	if (replid.n == 0 || replid.n >= sizeof(redis->replid))
-		return "INFO replication names no master_replid";
+		return "INFO names no master_replid";
 	memcpy(redis->replid, replid.p, replid.n);
 	redis->replid[replid.n] = '\0';
+	redis->undurable = info_undurable(info);
 	return NULL;
 }
 
@@ -204,7 +215,7 @@ static bool prepare_send_all(struct redis *redis)
 	if (ok && url->db)
 		ok = prepare_send(redis, PREPARE_SELECT, 2, (const char *[]){"SELECT", db});
 	if (ok)
-		ok = prepare_send(redis, PREPARE_INFO, 2, (const char *[]){"INFO", "replication"});
+		ok = prepare_send(redis, PREPARE_INFO, 1, (const char *[]){"INFO"});
 	for (int i = 0; ok && i < SCRIPT_COUNT; i++)
 		ok = prepare_send(redis, PREPARE_SCRIPT + i, 3,
 				  (const char *[]){"SCRIPT", "LOAD", script_texts[i].text});
@@ -306,6 +317,7 @@ struct redis *redis_new(struct event_base *base, const struct redis_options *opt
 	redis->options.url = NULL;
 	redis->state = REDIS_RESTING;
 	snprintf(redis->reason, sizeof(redis->reason), "not connected yet");
+	redis->undurable = "not connected yet";
 	redis->timer_at_ms = INT64_MAX;
 	STAILQ_INIT(&redis->sent);
 	STAILQ_INIT(&redis->deferred);
@@ -341,6 +353,11 @@ bool redis_ready(const struct redis *redis)
 const char *redis_reason(const struct redis *redis)
 {
 	return redis->reason;
+}
+
+const char *redis_undurable(const struct redis *redis)
+{
+	return redis->undurable;
 }
 
 const char *redis_replid(const struct redis *redis)

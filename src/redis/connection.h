@@ -53,6 +53,7 @@ struct redis {
 	unsigned failures; /* since the last READY, for the back-off */
 	char reason[256];  /* why not ready; "" when ready */
 	char replid[64];
+	const char *undurable; /* static text */
 	redisAsyncContext *ac; /* NULL when RESTING or STOPPED */
 	struct event *timer;
 	int64_t timer_at_ms; /* INT64_MAX: not armed */

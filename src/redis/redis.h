@@ -41,6 +41,9 @@ bool redis_ready(const struct redis *redis);
 const char *redis_reason(const struct redis *redis); /* why it isn't ready; "" when it is */
 /* master_replid as read when this connection became ready: the generation of its data. */
 const char *redis_replid(const struct redis *redis);
+/* "" if what it answers survives its own death: it appends to a file and evicts nothing (as
+ * read when this connection became ready); else why not. */
+const char *redis_undurable(const struct redis *redis);
 
 /* Parks `job` until the script has answered; `next` gets `ctx`. Keys and args are
  * copied. A NOSCRIPT is healed here. */

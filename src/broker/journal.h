@@ -1,0 +1,42 @@
+/* The journal: facts that were accepted and that the ledger has not committed yet, in one
+ * Redis stream a partition (lua/journal*.lua).
+ *
+ * A save's fact is appended by the script that stamps it (lua/session_index.lua), a
+ * webhook's body by journal_append(). Whoever gets it into the ledger strikes it out;
+ * what nobody did is found by the sweeper. An entry counts as kept only on a Redis that
+ * appends to a file and evicts nothing. */
+#ifndef DEBRIEF_BROKER_JOURNAL_H
+#define DEBRIEF_BROKER_JOURNAL_H
+
+#include "broker/partition.h"
+#include "broker/worker.h"
+#include "provider/provider.h"
+
+/* How much the journals hold, as the node last heard: shared by its workers, nothing but counters. */
+struct journal_size {
+	unsigned partitions;
+	_Atomic int64_t total_bytes;
+	_Atomic int64_t length;          /* entries, as the sweeper last saw; */
+	_Atomic int64_t oldest_age_ms;   /* the oldest of them */
+	_Atomic int64_t *bytes;          /* of each partition */
+};
+
+struct journal_size *journal_size_new(unsigned partitions);
+void journal_size_free(struct journal_size *size);
+/* What a script said of a partition's journal; `bytes` are digits. */
+void journal_size_note(struct journal_size *size, unsigned partition, struct span bytes);
+
+/* Whether facts may be answered 200 once they are in the journal: NULL, or why not. */
+const char *journal_refusal(const struct worker *worker);
+
+/* Script calls; their replies are the scripts'. */
+STEP journal_append(struct worker *worker, struct job *job, const struct conversation *conversation, struct span body,
+		    redis_step *next, void *ctx);
+STEP journal_strike(struct worker *worker, struct job *job, unsigned partition, struct span entry, redis_step *next,
+		    void *ctx);
+STEP journal_body(struct worker *worker, struct job *job, const struct uuid *interview_id, redis_step *next, void *ctx);
+
+/* When an entry was heard: the ms that its id begins with; 0 if it is none. */
+int64_t journal_entry_ms(struct span entry);
+
+#endif

@@ -1,0 +1,216 @@
+/* One sweep.
+ *
+ *   journaled    read → link → ledger (fact and decision) → confirm → unpin → strike
+ *   undecided    read → link → ledger (decision)          → confirm → unpin
+ *
+ *   too many facts in one window → ledger (fact, undecided) → strike
+ *   the sid is another user's by now, or the database refuses it → rejected_facts → strike
+ *   a store away → it stays as it is, for the next round */
+#include "broker/sweep.h"
+
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "base/json.h"
+#include "broker/fact.h"
+#include "broker/journal.h"
+#include "provider/elevenlabs.h"
+
+enum { SWEEP_DEADLINE_MS = 60000 };
+
+static STEP sweep_read(struct sweep *sweep);
+static enum step sweep_on_facts(void *ctx, const struct postgres_reply *reply);
+static enum step sweep_on_linked(void *ctx);
+static enum step sweep_on_kept(void *ctx);
+static enum step sweep_on_confirmed(void *ctx);
+static enum step sweep_on_unpinned(void *ctx);
+static enum step sweep_on_struck(void *ctx, const struct redis_reply *reply);
+
+static void sweep_end(struct job *job)
+{
+	struct sweep *sweep = (struct sweep *)job;
+
+	sweep->done(sweep->arg, sweep->finished);
+	arena_deinit(&job->arena);
+	free(sweep);
+}
+
+void sweep_start(struct worker *worker, const struct sweep *what)
+{
+	struct sweep *sweep = xcalloc(1, sizeof(*sweep));
+	struct arena *arena = &sweep->job.arena;
+
+	*sweep = *what;
+	sweep->worker = worker;
+	job_init(&sweep->job, clock_monotonic_ms() + SWEEP_DEADLINE_MS, sweep_end);
+	sweep->id = arena_span(arena, what->id);
+	sweep->user = arena_span(arena, what->user);
+	sweep->fact = arena_span(arena, what->fact);
+	sweep->entry = arena_span(arena, what->entry);
+	job_run(&sweep->job, sweep_read(sweep));
+}
+
+static STEP sweep_finished(struct sweep *sweep)
+{
+	sweep->finished = true;
+	metrics_count(&sweep->worker->metrics, METRIC_SWEPT);
+	return DONE;
+}
+
+static bool sweep_is_session(const struct sweep *sweep)
+{
+	return sweep->kind == SWEEP_JOURNALED_SAVE || sweep->kind == SWEEP_UNDECIDED_SESSION;
+}
+
+static void sweep_open_link(struct sweep *sweep)
+{
+	link_init(&sweep->link, sweep->worker, &sweep->job, sweep_on_linked, sweep);
+	sweep->link.pin = span_of(arena_printf(&sweep->job.arena, "%c:%.*s", sweep_is_session(sweep) ? 's' : 'c',
+					       SPAN_ARG(sweep->id)));
+}
+
+static STEP sweep_reject(struct sweep *sweep, const char *sqlstate, const char *error)
+{
+	ledger_init(&sweep->ledger, sweep->worker, &sweep->job, sweep_on_kept, sweep);
+	return ledger_reject(&sweep->ledger, sweep_is_session(sweep) ? "session" : "conversation", sweep->id,
+			     sweep->fact, sqlstate, error);
+}
+
+static STEP sweep_read_body(struct sweep *sweep)
+{
+	static const struct config_list all_agents;
+	struct arena *arena = &sweep->job.arena;
+	const char *reason;
+
+	/* it was read before it was journaled */
+	if (elevenlabs_parse(arena, sweep->fact, &all_agents, &sweep->conversation, &reason) != WEBHOOK_CONVERSATION)
+		return sweep_reject(sweep, "22000", reason);
+	sweep_open_link(sweep);
+	return link_content(&sweep->link, sweep->id,
+			    conversation_fact(arena, sweep->worker->config, &sweep->conversation,
+					      journal_entry_ms(sweep->entry)));
+}
+
+static STEP sweep_read(struct sweep *sweep)
+{
+	struct arena *arena = &sweep->job.arena;
+	const char *param;
+	struct postgres_query query = {STATEMENT_CONVERSATION_FACTS, 1, &param};
+
+	switch (sweep->kind) {
+	case SWEEP_JOURNALED_WEBHOOK:
+		return sweep_read_body(sweep);
+	case SWEEP_UNDECIDED_CONVERSATION:
+		param = arena_strdup(arena, sweep->id);
+		return postgres_submit(sweep->worker->ledger_reader, &sweep->job, NULL, 1, &query, sweep_on_facts, sweep);
+	case SWEEP_JOURNALED_SAVE:
+		sweep->user = json_decode_string(arena, json_member(sweep->fact, "user"));
+		break;
+	case SWEEP_UNDECIDED_SESSION:
+		break;
+	}
+	sweep_open_link(sweep);
+	return link_fact(&sweep->link, arena_strdup(arena, sweep->user), sweep->id, sweep->fact);
+}
+
+static enum step sweep_on_facts(void *ctx, const struct postgres_reply *reply)
+{
+	struct sweep *sweep = ctx;
+	struct arena *arena = &sweep->job.arena;
+	struct span facts;
+
+	if (reply->status != CALL_OK)
+		return DONE;
+	facts = arena_span(arena, postgres_value(reply->rows[0], 0, 0));
+	sweep->hash = json_decode_string(arena, json_member(json_member(facts, "content"), "hash"));
+	sweep_open_link(sweep);
+	return link_conversation(&sweep->link, sweep->id, facts);
+}
+
+/* What can't be decided now is kept undecided; what is so already stays so. */
+static STEP sweep_keep_undecided(struct sweep *sweep)
+{
+	if (sweep->kind == SWEEP_JOURNALED_SAVE)
+		return ledger_keep_undecided(&sweep->ledger, &sweep->link, sweep->fact);
+	if (sweep->kind == SWEEP_JOURNALED_WEBHOOK)
+		return ledger_keep_conversation(&sweep->ledger, &sweep->conversation, sweep->fact,
+						journal_entry_ms(sweep->entry));
+	if (sweep->kind == SWEEP_UNDECIDED_CONVERSATION) /* but whoever lost it must know */
+		return ledger_keep_decisions(&sweep->ledger, &sweep->link, sweep->id, sweep->hash);
+	return sweep_finished(sweep);
+}
+
+static STEP sweep_keep(struct sweep *sweep)
+{
+	if (sweep->kind == SWEEP_JOURNALED_WEBHOOK)
+		return ledger_keep_decided(&sweep->ledger, &sweep->conversation, sweep->fact,
+					   journal_entry_ms(sweep->entry), &sweep->link);
+	if (sweep->kind == SWEEP_UNDECIDED_CONVERSATION)
+		return ledger_keep_decisions(&sweep->ledger, &sweep->link, sweep->id, sweep->hash);
+	return ledger_keep_session(&sweep->ledger, &sweep->link);
+}
+
+static enum step sweep_on_linked(void *ctx)
+{
+	struct sweep *sweep = ctx;
+
+	ledger_init(&sweep->ledger, sweep->worker, &sweep->job, sweep_on_kept, sweep);
+	switch (sweep->link.result) {
+	case LINK_REDIS_AWAY:
+	case LINK_LEDGER_AWAY:
+		return DONE;
+	case LINK_SESSION_TAKEN: /* by somebody who was first */
+	case LINK_CONVERSATION_TAKEN:
+		return sweep_reject(sweep, "23505", "the sid belongs to another user");
+	case LINK_FULL:
+		return sweep_keep_undecided(sweep);
+	case LINK_DECIDED:
+		break;
+	}
+	return sweep_keep(sweep);
+}
+
+static enum step sweep_on_kept(void *ctx)
+{
+	struct sweep *sweep = ctx;
+
+	switch (sweep->ledger.result) {
+	case LEDGER_AWAY:
+		return DONE;
+	case LEDGER_TAKEN:
+		return sweep_reject(sweep, "23505", "the sid belongs to another user");
+	case LEDGER_REJECTED:
+		return sweep_on_unpinned(sweep);
+	case LEDGER_KEPT:
+		break;
+	}
+	return link_confirm(&sweep->link, sweep_on_confirmed, sweep);
+}
+
+static enum step sweep_on_confirmed(void *ctx)
+{
+	struct sweep *sweep = ctx;
+
+	if (sweep->link.lost)
+		return link_repeat(&sweep->link, sweep_on_linked, sweep);
+	return link_unpin(&sweep->link, sweep_on_unpinned, sweep);
+}
+
+static enum step sweep_on_unpinned(void *ctx)
+{
+	struct sweep *sweep = ctx;
+
+	if (sweep->entry.n == 0)
+		return sweep_finished(sweep);
+	return journal_strike(sweep->worker, &sweep->job, sweep->partition, sweep->entry, sweep_on_struck, sweep);
+}
+
+static enum step sweep_on_struck(void *ctx, const struct redis_reply *reply)
+{
+	struct sweep *sweep = ctx;
+
+	if (reply->status != CALL_OK)
+		return DONE;
+	journal_size_note(sweep->worker->journal, sweep->partition, reply->v[1]);
+	return sweep_finished(sweep);
+}

@@ -1,0 +1,36 @@
+/* A sweep: one fact that was kept without being finished, and what is left to do for it. */
+#ifndef DEBRIEF_BROKER_SWEEP_H
+#define DEBRIEF_BROKER_SWEEP_H
+
+#include "broker/ledger.h"
+
+enum sweep_kind {
+	SWEEP_JOURNALED_SAVE,        /* fact: of the session */
+	SWEEP_JOURNALED_WEBHOOK,     /* fact: the body */
+	SWEEP_UNDECIDED_SESSION,     /* fact: of the session; user */
+	SWEEP_UNDECIDED_CONVERSATION
+};
+
+struct sweep {
+	struct job job; /* first */
+	/* set by sweep_start(); copies in the job's arena */
+	struct worker *worker;
+	enum sweep_kind kind;
+	struct span id, user, fact;
+	unsigned partition; /* of the journal, and */
+	struct span entry;  /* where it is in there */
+	/* called once, before the sweep is freed: false if a store was away and it must be done again */
+	void (*done)(void *arg, bool finished);
+	void *arg;
+	/* between steps */
+	bool finished;
+	struct conversation conversation;
+	struct link link;
+	struct ledger_write ledger;
+	struct span hash;
+};
+
+/* Begins one; `what` holds its kind, spans (copied), partition, done and arg. */
+void sweep_start(struct worker *worker, const struct sweep *what);
+
+#endif
