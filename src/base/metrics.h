@@ -18,6 +18,10 @@
 	X(DECISION_APPLIED, "debrief_decisions_total{result=\"applied\"}", "Decisions by what the ledger did.") \
 	X(DECISION_STALE, "debrief_decisions_total{result=\"stale\"}", NULL) \
 	X(FACT_REJECTED, "debrief_rejected_facts_total", "Facts that the ledger refused for their content.") \
+	X(POLL_CACHED, "debrief_polls_total{from=\"worker\"}", "Polls by where their answer came from.") \
+	X(POLL_READ, "debrief_polls_total{from=\"store\"}", NULL) \
+	X(INVALIDATION, "debrief_invalidations_total", "Changes that Redis reported to the workers' caches.") \
+	X(TRACKING_LOST, "debrief_tracking_losses_total", "Losses of what reports changes; polls then read Redis each.") \
 	X(REQUESTS, "debrief_http_requests_total", "Requests answered.")
 
 enum metric_counter {
