@@ -3,21 +3,25 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/digest.h"
+#include "base/hash.h"
 
 struct token_slot {
-	unsigned char digest[SHA256_LEN];
+	struct hash_tag tag;
 	int64_t until_secs; /* 0: empty */
 	struct auth_token token;
 };
 
 struct token_cache {
+	struct hash_key key;
 	struct token_slot slots[TOKEN_CACHE_SLOTS];
 };
 
 struct token_cache *token_cache_new(void)
 {
-	return xcalloc(1, sizeof(struct token_cache));
+	struct token_cache *cache = xcalloc(1, sizeof(*cache));
+
+	cache->key = hash_key_random();
+	return cache;
 }
 
 void token_cache_free(struct token_cache *cache)
@@ -27,28 +31,28 @@ void token_cache_free(struct token_cache *cache)
 
 void token_cache_clear(struct token_cache *cache)
 {
-	memset(cache, 0, sizeof(*cache));
+	memset(cache->slots, 0, sizeof(cache->slots));
 }
 
 enum auth_result token_cache_verify(struct token_cache *cache, const struct auth_keys *keys, struct span token_text,
 				    int64_t now_secs, struct auth_token *token)
 {
-	unsigned char digest[SHA256_LEN];
 	struct token_slot *slot;
+	struct hash_tag tag;
 	enum auth_result result;
 
 	if (token_text.n > AUTH_TOKEN_MAX)
 		return AUTH_MALFORMED;
-	digest_sha256(token_text, digest);
-	slot = &cache->slots[(digest[0] | digest[1] << 8) % TOKEN_CACHE_SLOTS];
-	if (now_secs <= slot->until_secs && memcmp(slot->digest, digest, sizeof(digest)) == 0) {
+	tag = hash_tag_of(&cache->key, token_text);
+	slot = &cache->slots[tag.h[0] % TOKEN_CACHE_SLOTS];
+	if (now_secs <= slot->until_secs && slot->tag.h[0] == tag.h[0] && slot->tag.h[1] == tag.h[1]) {
 		*token = slot->token;
 		return AUTH_OK;
 	}
 	result = auth_verify(keys, token_text, now_secs, token);
 	if (result != AUTH_OK)
 		return result;
-	memcpy(slot->digest, digest, sizeof(digest));
+	slot->tag = tag;
 	slot->token = *token;
 	slot->until_secs = now_secs + TOKEN_CACHE_SECS;
 	if (slot->until_secs > token->expires_secs + AUTH_LEEWAY_SECS)

@@ -1,6 +1,6 @@
 /* Tokens that were verified not long ago: verifying a signature costs far more than a poll.
  *
- * Keyed by the SHA-256 of the token, so that no token is kept in memory. A token is
+ * Keyed by a tag of the token under a secret key (base/hash.h), so that no token is kept in memory. A token is
  * remembered until it expires and for TOKEN_CACHE_SECS at most; a slot holds the latest
  * of those that fall into it, so the cache is bounded. One thread's own. */
 #ifndef DEBRIEF_AUTH_TOKEN_CACHE_H

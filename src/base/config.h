@@ -51,6 +51,7 @@ struct config {
 	int64_t webhook_body_max;
 	int64_t session_ttl_secs;
 	int64_t partitions;
+	int64_t session_cache_entries; /* per worker */
 	struct config_list cors_origins;
 	char *web_root;
 	int64_t request_timeout_ms;

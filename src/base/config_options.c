@@ -63,6 +63,8 @@ const struct config_option option_table[OPTION_COUNT] = {
 	 .help = "how long Redis remembers a user's facts"},
 	{AT(partitions), INT(1, 4096), .value = "64",
 	 .help = "partitions of the users; fixed by the first migration"},
+	{AT(session_cache_entries), INT(16, 16 * MIB), .value = "32768",
+	 .help = "sessions that each worker remembers between polls, about 600 bytes each"},
 	{AT(cors_origins), LIST, .help = "origins that browsers may call from, comma-separated, exact"},
 	{AT(web_root), STRING, .help = "directory of a static web application to serve"},
 	{AT(request_timeout_ms), INT(100, 600000), .value = "10000", .help = "deadline of a request"},

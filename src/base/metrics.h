@@ -21,6 +21,10 @@
 	X(JOURNALED_SAVE, "debrief_journaled_total{kind=\"save\"}", "Facts answered while only the journal had them.") \
 	X(JOURNALED_WEBHOOK, "debrief_journaled_total{kind=\"webhook\"}", NULL) \
 	X(SWEPT, "debrief_swept_total", "Facts that a sweeper brought to the ledger, or decided.") \
+	X(POLL_CACHED, "debrief_polls_total{from=\"worker\"}", "Polls by where their answer came from.") \
+	X(POLL_READ, "debrief_polls_total{from=\"store\"}", NULL) \
+	X(INVALIDATION, "debrief_invalidations_total", "Changes that Redis reported to the workers' caches.") \
+	X(TRACKING_LOST, "debrief_tracking_losses_total", "Losses of what reports changes; polls then read Redis each.") \
 	X(REQUESTS, "debrief_http_requests_total", "Requests answered.")
 
 enum metric_counter {

@@ -29,6 +29,7 @@ bool caller_of(struct request *req, int kinds, struct caller *caller)
 		return false;
 	caller->is_service = false;
 	caller->user = token.user;
+	caller->expires_secs = token.expires_secs;
 	req->user = arena_strdup(&req->job.arena, span_of(token.user.text));
 	return true;
 }

@@ -9,7 +9,8 @@ enum { CALLER_USER = 1, CALLER_SERVICE = 2 };
 
 struct caller {
 	bool is_service;
-	struct uuid user; /* unless it is a service */
+	struct uuid user;     /* unless it is a service */
+	int64_t expires_secs; /* of the user's token */
 };
 
 /* False if the caller is none of `kinds`: then the answer is reply_unauthorized(). */

@@ -22,7 +22,9 @@ static void read_unlinked(struct poll_view *view, const struct config *config, i
 	int64_t last_ms = ended_ms >= 0 ? ended_ms : started_ms + config->longest_call_secs * 1000;
 
 	view->status = ended_ms >= 0 ? "ended_pending_webhook" : "started";
-	if (now_ms > last_ms + config->webhook_deadline_secs * 1000) {
+	view->turns_ms = last_ms + config->webhook_deadline_secs * 1000 + 1;
+	if (now_ms >= view->turns_ms) {
+		view->turns_ms = INT64_MAX;
 		view->status = "failed";
 		view->reason = SPAN("webhook_never_arrived");
 		view->final = true;
@@ -34,6 +36,8 @@ static void read_linked(struct poll_view *view, const struct config *config, int
 	if (evaluation_is_overdue(config, view->evaluation_status, received_ms, now_ms)) {
 		view->evaluation_status = SPAN("failed");
 		view->reason = SPAN("evaluation_timeout");
+	} else if (span_is(view->evaluation_status, "pending") && received_ms > 0) {
+		view->turns_ms = received_ms + config->evaluation_deadline_secs * 1000 + 1;
 	}
 	view->final = !span_is(view->evaluation_status, "pending");
 }
@@ -47,7 +51,8 @@ struct poll_view poll_view_read(struct arena *arena, struct span json, const str
 		.conversation_id = json_decode_string(arena, json_member(json, "conversationId")),
 		.evaluation_status = json_decode_string(arena, json_member(json, "evaluationStatus")),
 		.reason = json_decode_string(arena, json_member(json, "reason")),
-		.age_ms = now_ms - (ended_ms >= 0 ? ended_ms : started_ms),
+		.ended_ms = ended_ms,
+		.turns_ms = INT64_MAX,
 	};
 
 	if (span_is(status, "linked") || span_is(status, "failed")) {
@@ -72,12 +77,20 @@ void poll_view_write(const struct poll_view *view, struct text *out)
 	text_addc(out, '}');
 }
 
-const char *etag_of(struct arena *arena, struct span body)
+void etag_write(struct span body, char etag[ETAG_SIZE])
 {
 	unsigned char digest[SHA256_LEN];
-	char hex[33];
 
 	digest_sha256(body, digest);
-	digest_hex(digest, 16, hex);
-	return arena_printf(arena, "\"%s\"", hex);
+	etag[0] = '"';
+	digest_hex(digest, 16, etag + 1);
+	memcpy(etag + ETAG_SIZE - 2, "\"", 2);
+}
+
+const char *etag_of(struct arena *arena, struct span body)
+{
+	char *etag = arena_alloc(arena, ETAG_SIZE);
+
+	etag_write(body, etag);
+	return etag;
 }

@@ -11,7 +11,8 @@ struct poll_view {
 	struct span evaluation_status;  /* absent: null */
 	struct span reason;             /* absent: null */
 	bool final;
-	int64_t age_ms;                 /* since the end, else the start */
+	int64_t ended_ms;               /* when the session ended; -1: it hasn't */
+	int64_t turns_ms;               /* when it will read otherwise by itself: a deadline passes; INT64_MAX: never */
 };
 
 /* An evaluation that nobody made within evaluation_deadline_secs of `received_ms`. */
@@ -24,6 +25,8 @@ struct poll_view poll_view_read(struct arena *arena, struct span json, const str
 void poll_view_write(const struct poll_view *view, struct text *out);
 
 /* "\"…\"": a hash of the bytes, the same on every node. */
+enum { ETAG_SIZE = 35 };
+void etag_write(struct span body, char etag[ETAG_SIZE]);
 const char *etag_of(struct arena *arena, struct span body);
 
 #endif

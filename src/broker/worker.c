@@ -11,14 +11,16 @@
 #include "broker/partition.h"
 #include "broker/request_log.h"
 #include "broker/routes.h"
+#include "broker/sessions.h"
 #include "broker/sweeper.h"
 #include "http/server.h"
 #include "postgres/migrate.h"
 
 enum {
-	REDIS_CALLS_MAX = 16384,
+	REDIS_CALLS_MAX = 32768,
 	LEDGER_QUEUE_BYTES_MAX = 64 << 20,
 	DRAIN_CHECK_MS = 20,
+	DRAIN_SPREAD_MS = 500,
 };
 
 /* What other threads ask of a worker. They set it and write to `wake`. */
@@ -73,8 +75,29 @@ static void worker_on_redis(void *arg, bool ready, const char *reason)
 	worker->was_up = worker->was_up || (worker->redis_up && worker->ledger_up);
 	worker->journal_trouble = worker->config->durability == DURABILITY_LEDGER_ONLY ? "durability is ledger-only"
 										       : redis_undurable(worker->redis);
+	redis_tracking_on_redis(worker->tracking, ready);
 	log_event(ready ? LOG_INFO : LOG_WARN, ready ? "redis_up" : "redis_away", "worker=%d reason=%s", worker->index,
 		  LOG_TEXT(span_of(reason)));
+}
+
+/* Without it each poll is read from Redis: slower, and right. */
+static void worker_on_tracking(void *arg, bool on, const char *reason)
+{
+	struct worker *worker = arg;
+
+	log_event(on ? LOG_INFO : LOG_WARN, on ? "tracking_on" : "tracking_off", "worker=%d reason=%s", worker->index,
+		  LOG_TEXT(span_of(reason)));
+	if (!on)
+		metrics_count(&worker->metrics, METRIC_TRACKING_LOST);
+	sessions_on_tracking(worker->sessions, on);
+}
+
+static void worker_on_changed(void *arg, struct span key)
+{
+	struct worker *worker = arg;
+
+	metrics_count(&worker->metrics, METRIC_INVALIDATION);
+	sessions_on_changed(worker->sessions, key);
 }
 
 /* The ledger is up when a fact can be both kept and read. */
@@ -121,6 +144,7 @@ static void worker_take_reload(struct worker *worker, const struct config *confi
 	worker->keys = keys;
 	token_cache_clear(worker->tokens);
 	worker->config = config;
+	sessions_forget(worker->sessions);
 }
 
 static void worker_on_drain_check(evutil_socket_t fd, short what, void *arg)
@@ -136,6 +160,14 @@ static void worker_on_drain_check(evutil_socket_t fd, short what, void *arg)
 	event_base_loopbreak(worker->base);
 }
 
+/* Over how long those who wait are sent away: they all come back, to whoever is left. */
+static int64_t worker_drain_spread_ms(const struct config *config)
+{
+	int64_t half_ms = config->drain_timeout_secs * 1000 / 2;
+
+	return half_ms < DRAIN_SPREAD_MS ? half_ms : DRAIN_SPREAD_MS;
+}
+
 static void worker_take_drain(struct worker *worker)
 {
 	struct worker_control *control = worker->control;
@@ -147,6 +179,7 @@ static void worker_take_drain(struct worker *worker)
 	if (worker->sweeper)
 		sweeper_stop(worker->sweeper);
 	http_server_drain(worker->http);
+	sessions_drain(worker->sessions, worker_drain_spread_ms(worker->config));
 	event_base_gettimeofday_cached(worker->base, &control->drain_until);
 	control->drain_until.tv_sec += worker->config->drain_timeout_secs;
 	event_add(control->on_drain_check, &every);
@@ -210,6 +243,12 @@ static bool worker_open_stores(struct worker *worker, const char **error)
 		.changed = worker_on_redis,
 		.arg = worker,
 	};
+	struct redis_tracking_options tracking = {
+		.url = config->redis_url,
+		.changed = worker_on_tracking,
+		.invalidated = worker_on_changed,
+		.arg = worker,
+	};
 	struct postgres_options postgres = {
 		.conninfo = config->database_url,
 		.timeout_ms = config->request_timeout_ms,
@@ -226,6 +265,10 @@ static bool worker_open_stores(struct worker *worker, const char **error)
 		*error = worker_error;
 		return false;
 	}
+	tracking.redis = worker->redis;
+	worker->tracking = redis_tracking_new(worker->base, &tracking, error);
+	if (!worker->tracking)
+		return false;
 	worker->ledger_reader = postgres_new(worker->base, &postgres);
 	while (worker->ledger_writer_count < (size_t)config->database_connections) {
 		worker->ledger_writers[worker->ledger_writer_count] = postgres_new(worker->base, &postgres);
@@ -280,6 +323,7 @@ struct worker *worker_new(int index, const struct config *config, struct journal
 	if (!worker->base || !worker_open_control(worker) || !worker_open_stores(worker, error) ||
 	    !worker_open_http(worker, listen_fd))
 		goto fail;
+	worker->sessions = sessions_new(worker);
 	if (index == 0 && !(worker->sweeper = sweeper_new(worker)))
 		goto fail;
 	return worker;
@@ -319,13 +363,17 @@ void worker_join(struct worker *worker)
 /* Stores first: whoever still waits for one is answered now. */
 void worker_free(struct worker *worker)
 {
+	if (worker->sessions)
+		sessions_stop(worker->sessions);
 	if (worker->redis)
 		redis_free(worker->redis);
 	worker->redis = NULL;
+	redis_tracking_free(worker->tracking);
 	if (worker->ledger_reader)
 		postgres_free(worker->ledger_reader);
 	for (size_t i = 0; i < worker->ledger_writer_count; i++)
 		postgres_free(worker->ledger_writers[i]);
+	sessions_free(worker->sessions);
 	if (worker->sweeper)
 		sweeper_free(worker->sweeper);
 	if (worker->http)

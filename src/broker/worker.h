@@ -10,9 +10,11 @@
 #include "http/request.h"
 #include "postgres/postgres.h"
 #include "redis/redis.h"
+#include "redis/tracking.h"
 
 struct event_base;
 struct http_server;
+struct sessions;
 struct sweeper;
 struct journal_size;
 
@@ -26,6 +28,8 @@ struct worker {
 	struct event_base *base;
 	struct http_server *http;
 	struct redis *redis;
+	struct redis_tracking *tracking;
+	struct sessions *sessions;
 	struct postgres *ledger_reader;
 	struct postgres *ledger_writers[WORKER_LEDGER_WRITERS_MAX];
 	size_t ledger_writer_count;

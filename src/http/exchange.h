@@ -59,6 +59,9 @@ struct http_exchange {
 	struct http_match match;
 	const char *origin; /* the configured origin that the request names, or NULL */
 	bool close;         /* the reply must end the connection */
+	struct event *watch; /* of the client's leaving, while parked; or NULL */
+	request_left *left;
+	void *left_arg;
 	char request_id[HTTP_REQUEST_ID_MAX + 1];
 	char peer[46];
 };

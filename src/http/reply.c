@@ -139,6 +139,7 @@ static void send_reply(struct http_exchange *ex, int status, const char *content
 
 	if (evreq == NULL)
 		return;
+	request_watch(&ex->req, NULL, NULL);
 	add_common_headers(ex);
 	if (content_type != NULL)
 		add_header(ex, "Content-Type", content_type);

@@ -41,6 +41,11 @@ struct span request_query(const struct request *req, const char *name);
 /* "203.0.113.7", the peer of the connection. */
 const char *request_peer(const struct request *req);
 
+/* While a request is parked nobody reads from its connection. `left` is called once if the client closes
+ * it meanwhile, or its sending half; the request is still to be answered. NULL: no more. */
+typedef void request_left(struct request *req, void *arg);
+void request_watch(struct request *req, request_left *left, void *arg);
+
 /* Adds a header to the reply to come. Both are copied. CR and LF in a value end it. */
 void reply_header(struct request *req, const char *name, const char *value);
 void reply_headerf(struct request *req, const char *name, const char *format, ...)

@@ -304,3 +304,20 @@ enum step redis_command(struct redis *redis, struct job *job, size_t count, cons
 	call_set_words(call, 0, words, count);
 	return call_submit(redis, call);
 }
+
+enum step redis_command_tracked(struct redis *redis, struct job *job, size_t count, const struct span *words,
+				redis_step *next, void *ctx)
+{
+	static const struct span caching[] = {SPAN("CLIENT"), SPAN("CACHING"), SPAN("YES")};
+	struct redis_call *call;
+
+	/* it holds for the next command of the connection, which is sent in the same turn */
+	if (call_refusal(redis, job) == CALL_OK) {
+		call = call_new(job, NULL, NULL, 3, 0);
+		call_set_words(call, 0, caching, 3);
+		call->deadline_ms = INT64_MAX;
+		if (!call_send(redis, call))
+			free(call);
+	}
+	return redis_command(redis, job, count, words, next, ctx);
+}

@@ -21,7 +21,7 @@ enum {
 enum preparation { PREPARE_AUTH, PREPARE_SELECT, PREPARE_INFO, PREPARE_SCRIPT /* + enum script */ };
 
 /* Doubles with each failure, ±50 %, so that nodes don't come back all at once. */
-static int64_t backoff_ms(unsigned failures)
+int64_t redis_backoff_ms(unsigned failures)
 {
 	int64_t delay_ms = failures < 6 ? BACKOFF_MIN_MS << failures : BACKOFF_MAX_MS;
 	uint32_t random;
@@ -65,7 +65,7 @@ static void redis_set_state(struct redis *redis, enum redis_state state, const c
 	switch (state) {
 	case REDIS_RESTING:
 		redis_disarm(redis);
-		redis_arm(redis, clock_monotonic_ms() + backoff_ms(redis->failures++));
+		redis_arm(redis, clock_monotonic_ms() + redis_backoff_ms(redis->failures++));
 		break;
 	case REDIS_CONNECTING:
 		redis_disarm(redis);
@@ -238,40 +238,49 @@ static void connection_on_disconnect(const redisAsyncContext *ac, int status)
 static void connection_on_connect(const redisAsyncContext *ac, int status)
 {
 	struct redis *redis = ac->data;
-	int on = 1;
 
 	if (status != REDIS_OK) {
 		redis->ac = NULL; /* hiredis frees it behind us */
 		redis_break(redis, ac->c.errstr);
 		return;
 	}
-	if (redis->url.host[0] && (setsockopt(ac->c.fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)) != 0 ||
-				   redisEnableKeepAlive(&redis->ac->c) != REDIS_OK))
-		log_event(LOG_DEBUG, "redis_socket_options", "error=%s", LOG_TEXT(span_of(ac->c.errstr)));
+	redis_set_socket_options(redis->ac, &redis->url);
 	redis_set_state(redis, REDIS_PREPARING, NULL);
 	if (!prepare_send_all(redis))
 		redis_arm(redis, 0); /* the context can't be freed in here */
 }
 
+void redis_set_socket_options(redisAsyncContext *ac, const struct redis_url *url)
+{
+	int on = 1;
+
+	if (url->host[0] && (setsockopt(ac->c.fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)) != 0 ||
+			     redisEnableKeepAlive(&ac->c) != REDIS_OK))
+		log_event(LOG_DEBUG, "redis_socket_options", "error=%s", LOG_TEXT(span_of(ac->c.errstr)));
+}
+
+redisAsyncContext *redis_open(struct event_base *base, const struct redis_url *url, void *data,
+			      redisConnectCallback *on_connect, redisDisconnectCallback *on_disconnect)
+{
+	redisAsyncContext *ac = url->path[0] ? redisAsyncConnectUnix(url->path) : redisAsyncConnect(url->host, url->port);
+
+	if (!ac || ac->err)
+		return ac;
+	ac->data = data;
+	if (!redis_events_attach(ac, base) || redisAsyncSetDisconnectCallback(ac, on_disconnect) != REDIS_OK ||
+	    redisAsyncSetConnectCallback(ac, on_connect) != REDIS_OK) {
+		redisAsyncFree(ac);
+		return NULL;
+	}
+	return ac;
+}
+
 static void redis_connect(struct redis *redis)
 {
-	redisAsyncContext *ac;
-
 	redis_set_state(redis, REDIS_CONNECTING, NULL);
-	if (redis->url.path[0])
-		ac = redisAsyncConnectUnix(redis->url.path);
-	else
-		ac = redisAsyncConnect(redis->url.host, redis->url.port);
-	redis->ac = ac;
-	if (!ac || ac->err) {
-		redis_break(redis, ac ? ac->errstr : "out of memory");
-		return;
-	}
-	ac->data = redis;
-	if (!redis_events_attach(ac, redis->base) ||
-	    redisAsyncSetDisconnectCallback(ac, connection_on_disconnect) != REDIS_OK ||
-	    redisAsyncSetConnectCallback(ac, connection_on_connect) != REDIS_OK)
-		redis_break(redis, "the connection's events can't be made");
+	redis->ac = redis_open(redis->base, &redis->url, redis, connection_on_connect, connection_on_disconnect);
+	if (!redis->ac || redis->ac->err)
+		redis_break(redis, redis->ac ? redis->ac->errstr : "out of memory");
 }
 
 static void redis_on_timer(evutil_socket_t fd, short what, void *arg)

@@ -1,5 +1,6 @@
 /* The Redis room's inside: the connection's machine (connection.c), the calls on it
- * (call.c), hiredis on libevent (events.c) and the URL (url.c).
+ * (call.c), the connection for invalidations (tracking.c), hiredis on libevent
+ * (events.c) and the URL (url.c).
  *
  * Invariant: `sent` holds exactly the calls for which hiredis still owes a callback,
  * in their order, and is empty unless the state is READY. */
@@ -73,6 +74,13 @@ struct redis {
 void redis_break(struct redis *redis, const char *reason);
 /* Makes the timer fire at_ms (monotonic), if that is earlier than what it is armed for. */
 void redis_arm(struct redis *redis, int64_t at_ms);
+/* How long to wait after so many failures: growing, jittered. */
+int64_t redis_backoff_ms(unsigned failures);
+/* A context on its way to the server, hooked to the loop; NULL or one with `err` set if that failed at
+ * once. Disconnecting from inside it calls on_disconnect. */
+redisAsyncContext *redis_open(struct event_base *base, const struct redis_url *url, void *data,
+			      redisConnectCallback *on_connect, redisDisconnectCallback *on_disconnect);
+void redis_set_socket_options(redisAsyncContext *ac, const struct redis_url *url);
 /* An error that speaks of the server's state, not of the call: LOADING, READONLY … */
 bool redis_error_breaks(const redisReply *reply);
 

@@ -61,13 +61,32 @@ static void events_cleanup(void *arg)
 	free(events);
 }
 
-/* hiredis ends the process by assert() on a reply without a command, unless it is an
- * error. Refusing to make the object turns that into an error of the connection. */
-static bool unasked(const redisReadTask *task)
+/* hiredis ends the process by assert() on a reply without a command, unless it is an error, and on
+ * what is no message where only messages come. Refusing to make the object turns that into an error
+ * of the connection. */
+static bool waits_for_messages(const redisReadTask *task)
+{
+	const redisAsyncContext *ac = ((const struct redis_events *)task->privdata)->ac;
+
+	return !ac->replies.head && (ac->c.flags & REDIS_SUBSCRIBED);
+}
+
+/* A message is an array of at least three, and begins with its kind and its channel. */
+static bool unasked(const redisReadTask *task, int elements)
 {
 	const struct redis_events *events = task->privdata;
 
-	return !task->parent && task->type != REDIS_REPLY_ERROR && !events->ac->replies.head;
+	if (!waits_for_messages(task))
+		return !task->parent && task->type != REDIS_REPLY_ERROR && !events->ac->replies.head;
+	if (!task->parent)
+		return task->type != REDIS_REPLY_ERROR && (task->type != REDIS_REPLY_ARRAY || elements < 3);
+	return !task->parent->parent && task->idx < 2 && task->type != REDIS_REPLY_STRING;
+}
+
+static bool unknown_kind(const redisReadTask *task, struct span kind)
+{
+	return waits_for_messages(task) && task->parent && !task->parent->parent && task->idx == 0 &&
+	       !span_is(kind, "message") && !span_is(kind, "subscribe");
 }
 
 static const redisReplyObjectFunctions *plain(const redisReadTask *task)
@@ -77,22 +96,24 @@ static const redisReplyObjectFunctions *plain(const redisReadTask *task)
 
 static void *guarded_string(const redisReadTask *task, char *p, size_t n)
 {
-	return unasked(task) ? NULL : plain(task)->createString(task, p, n);
+	if (unasked(task, 0) || unknown_kind(task, (struct span){p, n}))
+		return NULL;
+	return plain(task)->createString(task, p, n);
 }
 
 static void *guarded_array(const redisReadTask *task, int n)
 {
-	return unasked(task) ? NULL : plain(task)->createArray(task, n);
+	return unasked(task, n) ? NULL : plain(task)->createArray(task, n);
 }
 
 static void *guarded_integer(const redisReadTask *task, long long value)
 {
-	return unasked(task) ? NULL : plain(task)->createInteger(task, value);
+	return unasked(task, 0) ? NULL : plain(task)->createInteger(task, value);
 }
 
 static void *guarded_nil(const redisReadTask *task)
 {
-	return unasked(task) ? NULL : plain(task)->createNil(task);
+	return unasked(task, 0) ? NULL : plain(task)->createNil(task);
 }
 
 static redisReplyObjectFunctions guarded = {guarded_string, guarded_array, guarded_integer, guarded_nil,

@@ -1,4 +1,5 @@
-/* Redis: one asynchronous connection per worker, and calls that are steps.
+/* Redis: one asynchronous connection per worker, and calls that are steps. (A second one, tracking.h,
+ * hears what has changed.)
  *
  * The connection is an explicit machine: RESTING → CONNECTING → PREPARING (AUTH,
  * SELECT, INFO, SCRIPT LOAD) → READY; any failure → RESTING, with growing, jittered
@@ -51,5 +52,8 @@ STEP redis_script(struct redis *redis, struct job *job, enum script script, size
 		  const struct span *keys, size_t arg_count, const struct span *args, redis_step *next, void *ctx);
 STEP redis_command(struct redis *redis, struct job *job, size_t count, const struct span *words, redis_step *next,
 		   void *ctx);
+/* As redis_command(); while tracking is on (tracking.h), a change of the keys that it reads is reported. */
+STEP redis_command_tracked(struct redis *redis, struct job *job, size_t count, const struct span *words,
+			   redis_step *next, void *ctx);
 
 #endif
