@@ -13,6 +13,7 @@ struct token_slot {
 
 struct token_cache {
 	struct token_slot slots[TOKEN_CACHE_SLOTS];
+	bool hit; /* the last time */
 };
 
 struct token_cache *token_cache_new(void)
@@ -30,6 +31,11 @@ void token_cache_clear(struct token_cache *cache)
 	memset(cache, 0, sizeof(*cache));
 }
 
+bool token_cache_was_hit(const struct token_cache *cache)
+{
+	return cache->hit;
+}
+
 enum auth_result token_cache_verify(struct token_cache *cache, const struct auth_keys *keys, struct span token_text,
 				    int64_t now_secs, struct auth_token *token)
 {
@@ -37,11 +43,13 @@ enum auth_result token_cache_verify(struct token_cache *cache, const struct auth
 	struct token_slot *slot;
 	enum auth_result result;
 
+	cache->hit = false;
 	if (token_text.n > AUTH_TOKEN_MAX)
 		return AUTH_MALFORMED;
 	digest_sha256(token_text, digest);
 	slot = &cache->slots[(digest[0] | digest[1] << 8) % TOKEN_CACHE_SLOTS];
 	if (now_secs <= slot->until_secs && memcmp(slot->digest, digest, sizeof(digest)) == 0) {
+		cache->hit = true;
 		*token = slot->token;
 		return AUTH_OK;
 	}

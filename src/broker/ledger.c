@@ -107,6 +107,7 @@ static enum step conversation_kept(void *ctx, const struct postgres_reply *reply
 	if (reply->status != CALL_OK)
 		return fail(write, reply);
 	write->facts = arena_span(&write->job->arena, postgres_value(reply->rows[2], 0, 0));
+	write->repeated = postgres_affected(reply->rows[0]) == 0;
 	return ledger_end(write, LEDGER_KEPT, NULL);
 }
 

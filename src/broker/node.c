@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "broker/health.h"
 #include "broker/routes.h"
 #include "broker/worker.h"
@@ -184,6 +185,7 @@ int node_run(struct config *config, node_reload_cb *reload, void *arg)
 	struct node node = {.reload = reload, .reload_arg = arg};
 	bool started;
 
+	node.admin.started_ms = clock_wall_ms();
 	node_add_config(&node, config);
 	log_set_level((enum log_level)config->log_level);
 	started = node_start(&node);

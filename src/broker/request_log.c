@@ -19,13 +19,14 @@ static void add(struct text *line, const char *key, const char *value)
 void request_log(struct request *req)
 {
 	struct worker *worker = worker_of(req);
+	int64_t duration_us = clock_monotonic_us() - req->started_us;
 	struct text line;
 
-	metrics_count(&worker->metrics, METRIC_REQUESTS);
+	metrics_request(&worker->metrics, req->route_at, (size_t)req->method, req->status, req->held ? -1 : duration_us);
 	if (is_sampled(req) && worker->polls_logged++ % (uint64_t)worker->config->log_sample != 0)
 		return;
 	text_init(&line, &req->job.arena, 512);
-	text_addf(&line, "status=%d duration_ms=%lld", req->status, (long long)(clock_monotonic_ms() - req->started_ms));
+	text_addf(&line, "status=%d duration_ms=%lld", req->status, (long long)(duration_us / 1000));
 	add(&line, "route", req->route);
 	add(&line, "request_id", req->request_id);
 	add(&line, "user", req->user);

@@ -24,18 +24,29 @@ struct webhook {
 	/* webhook_on_kept */
 	struct link link;
 	struct span hash; /* of the content that counts, which may be another webhook's */
+	bool repeated;    /* it brought nothing new */
 };
 
-static STEP webhook_received(struct request *req, enum metric_counter counter)
+static void webhook_count(struct request *req, enum metric_counter result)
 {
-	metrics_count(&worker_of(req)->metrics, counter);
+	metrics_count(&worker_of(req)->metrics, metric_of_event(result, (enum metric_event)req->event));
+}
+
+static STEP webhook_received(struct request *req, enum metric_counter result)
+{
+	webhook_count(req, result);
 	return reply_json(req, 200, SPAN("{\"received\":true}"));
 }
 
 static STEP webhook_unavailable(struct request *req, const char *store, const char *why)
 {
-	metrics_count(&worker_of(req)->metrics, METRIC_WEBHOOK_UNAVAILABLE);
+	webhook_count(req, METRIC_WEBHOOK_UNAVAILABLE);
 	return reply_unavailable(req, store, why);
+}
+
+static enum metric_counter webhook_result(const struct webhook *webhook)
+{
+	return webhook->repeated ? METRIC_WEBHOOK_DUPLICATE : METRIC_WEBHOOK_ACCEPTED;
 }
 
 static enum step webhook_keep(void *ctx);
@@ -50,19 +61,21 @@ enum step webhook_start(struct request *req)
 	const struct config *config = worker->config;
 	struct webhook *webhook = ARENA_NEW(&req->job.arena, struct webhook);
 	enum signature_result signature;
+	enum webhook_kind kind;
 	const char *reason;
 
 	webhook->req = req;
 	signature = elevenlabs_verify(&config->elevenlabs_webhook_secret, request_header(req, "ElevenLabs-Signature"),
 				      req->body, clock_wall_ms() / 1000, config->signature_tolerance_secs);
 	if (signature != SIGNATURE_OK) {
-		metrics_count(&worker->metrics, METRIC_WEBHOOK_BAD_SIGNATURE);
+		webhook_count(req, METRIC_WEBHOOK_BAD_SIGNATURE);
 		return reply_problem(req, 401, "ElevenLabs-Signature", "%s", signature_result_text(signature));
 	}
-	switch (elevenlabs_parse(&req->job.arena, req->body, &config->elevenlabs_agents, &webhook->conversation,
-				 &reason)) {
+	kind = elevenlabs_parse(&req->job.arena, req->body, &config->elevenlabs_agents, &webhook->conversation, &reason);
+	req->event = (int)webhook->conversation.event;
+	switch (kind) {
 	case WEBHOOK_MALFORMED:
-		metrics_count(&worker->metrics, METRIC_WEBHOOK_MALFORMED);
+		webhook_count(req, METRIC_WEBHOOK_MALFORMED);
 		return reply_problem(req, 400, reason, "%s is missing or malformed", reason);
 	case WEBHOOK_IGNORED:
 		req->note = reason;
@@ -71,6 +84,9 @@ enum step webhook_start(struct request *req)
 		break;
 	}
 	req->conversation = arena_strdup(&req->job.arena, webhook->conversation.id);
+	if (webhook->conversation.event_timestamp_secs > 0)
+		metrics_observe(&worker->metrics, HISTOGRAM_WEBHOOK_LAG,
+				(clock_wall_ms() - webhook->conversation.event_timestamp_secs * 1000) * 1000);
 	if (config->simulate_webhook_delay_ms > 0) {
 		req->job.deadline_ms += config->simulate_webhook_delay_ms;
 		return delay_step(worker->base, &req->job, config->simulate_webhook_delay_ms, webhook_keep, webhook);
@@ -94,9 +110,10 @@ static enum step webhook_on_kept(void *ctx)
 	struct arena *arena = &req->job.arena;
 
 	if (webhook->ledger.result == LEDGER_REJECTED)
-		return webhook_received(req, METRIC_WEBHOOK_ACCEPTED);
+		return webhook_received(req, METRIC_WEBHOOK_REJECTED);
 	if (webhook->ledger.result != LEDGER_KEPT)
 		return webhook_unavailable(req, "the ledger", webhook->ledger.error);
+	webhook->repeated = webhook->ledger.repeated;
 	webhook->hash = json_decode_string(arena, json_member(json_member(webhook->ledger.facts, "content"), "hash"));
 	link_init(&webhook->link, worker_of(req), &req->job, webhook_on_linked, webhook);
 	return link_conversation(&webhook->link, webhook->conversation.id, webhook->ledger.facts);
@@ -113,7 +130,7 @@ static enum step webhook_on_linked(void *ctx)
 	} else if (webhook->link.result == LINK_REDIS_AWAY) {
 		/* it is kept: whoever finds Redis again decides it (sweeper.c) */
 		req->note = webhook->link.error;
-		return webhook_received(req, METRIC_WEBHOOK_ACCEPTED);
+		return webhook_received(req, webhook_result(webhook));
 	} else if (webhook->link.result != LINK_DECIDED) {
 		return webhook_unavailable(req, "the ledger", webhook->link.error);
 	}
@@ -133,8 +150,12 @@ static enum step webhook_on_decided(void *ctx)
 static enum step webhook_on_confirmed(void *ctx)
 {
 	struct webhook *webhook = ctx;
+	struct request *req = webhook->req;
 
 	if (webhook->link.lost)
 		return link_repeat(&webhook->link, webhook_on_linked, webhook);
-	return webhook_received(webhook->req, METRIC_WEBHOOK_ACCEPTED);
+	if (!webhook->repeated && webhook->conversation.ended_ms > 0)
+		metrics_observe(&worker_of(req)->metrics, HISTOGRAM_RESULT_LAG,
+				(clock_wall_ms() - webhook->conversation.ended_ms) * 1000);
+	return webhook_received(req, webhook_result(webhook));
 }

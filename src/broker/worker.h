@@ -13,6 +13,7 @@
 
 struct event_base;
 struct http_server;
+struct survey;
 struct sweeper;
 
 enum { WORKER_LEDGER_WRITERS_MAX = 16 };
@@ -29,6 +30,7 @@ struct worker {
 	struct postgres *ledger_writers[WORKER_LEDGER_WRITERS_MAX];
 	size_t ledger_writer_count;
 	struct sweeper *sweeper;      /* of the first worker only; else NULL */
+	struct survey *survey;        /* likewise */
 	struct metrics metrics;
 	_Atomic bool redis_up;        /* for /readyz of the admin listener, on another thread */
 	_Atomic bool ledger_up;
