@@ -119,11 +119,24 @@ static enum step webhook_on_kept(void *ctx)
 	return link_conversation(&webhook->link, webhook->conversation.id, webhook->ledger.facts);
 }
 
+/* For the log line. */
+static void webhook_note_link(struct webhook *webhook)
+{
+	struct request *req = webhook->req;
+	struct span sid, evidence = link_evidence(&webhook->link, true, webhook->conversation.id, &sid);
+
+	if (webhook->link.result != LINK_DECIDED || !evidence.p)
+		return;
+	req->evidence = arena_strdup(&req->job.arena, evidence);
+	req->session = arena_strdup(&req->job.arena, sid);
+}
+
 static enum step webhook_on_linked(void *ctx)
 {
 	struct webhook *webhook = ctx;
 	struct request *req = webhook->req;
 
+	webhook_note_link(webhook);
 	/* more than one window holds: it stays undecided, but whoever lost it must know */
 	if (webhook->link.result == LINK_FULL) {
 		req->note = "undecided: too many facts within one match window";

@@ -106,6 +106,26 @@ def test_webhooks_are_counted_by_type_and_result(api, lab):
     }
 
 
+def test_links_are_counted_by_evidence(api, lab):
+    """Each link once, however often it is decided again; and a better one that takes its place."""
+    node, user, cid = lab.nodes[0], api.user(), api.cid()
+    sids = [f"evidence-{api.user()}" for _ in range(2)]
+    payload = api.payload(cid, user=user)
+
+    def links(action):
+        return {name: value for name, value in grown(api, node, action).items() if "links" in name}
+
+    assert links(lambda: ok(api.webhook(payload))) == {'debrief_links_total{evidence="fallback"}': 1}
+    by_window = links(lambda: ok(api.save(user, sids[0], ended_by="user")))
+    assert by_window == {'debrief_links_total{evidence="window"}': 1}
+    assert not links(lambda: (ok(api.save(user, sids[0], ended_by="user")), ok(api.webhook(payload))))
+    by_claim = links(lambda: ok(api.save(user, sids[1], ended_by="user", conversation_id=cid)))
+    assert by_claim == {'debrief_links_total{evidence="conversation_id"}': 1, "debrief_links_moved_total": 1}
+    named = api.payload(user=user, session="named-" + sids[0])
+    ok(api.save(user, "named-" + sids[0]))
+    assert links(lambda: ok(api.webhook(named))) == {'debrief_links_total{evidence="session_id"}': 1}
+
+
 def test_lags(api, lab):
     """An event told 100 s late, of a call that had ended 40 s before it; repeated, only the receipt counts."""
     node, now = lab.nodes[0], time.time()
