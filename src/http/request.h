@@ -9,6 +9,7 @@
 
 #include "base/job.h"
 #include "base/text.h"
+#include "base/trace.h"
 
 struct request {
 	struct job job; /* first: a job of a request is a request */
@@ -17,6 +18,7 @@ struct request {
 	const char *route;      /* the pattern that matched, for logs and metrics */
 	size_t route_at;        /* its place in the table; SIZE_MAX: none matched */
 	const char *request_id; /* ours, or the client's X-Request-Id if it is [A-Za-z0-9._-]{1,64} */
+	struct trace trace;     /* of the client's traceparent; empty without a valid one */
 	struct span body;       /* contiguous; empty if there is none */
 	int64_t started_us;     /* monotonic */
 	int status;             /* of the reply; 0 before it */

@@ -152,6 +152,7 @@ static struct http_exchange *exchange_new(struct http_server *server, struct evh
 	set_request_id(ex);
 	set_peer(ex);
 	set_origin(ex);
+	http_take_trace(ex);
 	server->unanswered++;
 	return ex;
 }
