@@ -14,6 +14,7 @@ struct token_slot {
 struct token_cache {
 	struct hash_key key;
 	struct token_slot slots[TOKEN_CACHE_SLOTS];
+	bool hit; /* the last time */
 };
 
 struct token_cache *token_cache_new(void)
@@ -34,6 +35,11 @@ void token_cache_clear(struct token_cache *cache)
 	memset(cache->slots, 0, sizeof(cache->slots));
 }
 
+bool token_cache_was_hit(const struct token_cache *cache)
+{
+	return cache->hit;
+}
+
 enum auth_result token_cache_verify(struct token_cache *cache, const struct auth_keys *keys, struct span token_text,
 				    int64_t now_secs, struct auth_token *token)
 {
@@ -41,11 +47,13 @@ enum auth_result token_cache_verify(struct token_cache *cache, const struct auth
 	struct hash_tag tag;
 	enum auth_result result;
 
+	cache->hit = false;
 	if (token_text.n > AUTH_TOKEN_MAX)
 		return AUTH_MALFORMED;
 	tag = hash_tag_of(&cache->key, token_text);
 	slot = &cache->slots[tag.h[0] % TOKEN_CACHE_SLOTS];
 	if (now_secs <= slot->until_secs && slot->tag.h[0] == tag.h[0] && slot->tag.h[1] == tag.h[1]) {
+		cache->hit = true;
 		*token = slot->token;
 		return AUTH_OK;
 	}

@@ -16,6 +16,9 @@ struct token_cache *token_cache_new(void);
 void token_cache_free(struct token_cache *cache);
 void token_cache_clear(struct token_cache *cache); /* when the keys change */
 
+/* Whether the last verification was answered from memory. */
+bool token_cache_was_hit(const struct token_cache *cache);
+
 /* As auth_verify(); asks it only for what is not remembered, and remembers AUTH_OK alone. */
 enum auth_result token_cache_verify(struct token_cache *cache, const struct auth_keys *keys, struct span token_text,
 				    int64_t now_secs, struct auth_token *token) __attribute__((warn_unused_result));

@@ -57,6 +57,7 @@ struct config {
 	int64_t request_timeout_ms;
 	int64_t drain_timeout_secs;
 	int log_level;
+	int log_format;
 	int64_t log_sample;
 	int environment;
 	int64_t simulate_webhook_delay_ms; /* SIMULATE_WEBHOOK_DELAY_MS; development only */

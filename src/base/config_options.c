@@ -9,6 +9,7 @@ static const char *const evaluator_names[] = {"provider", "external", NULL};
 static const char *const durability_names[] = {"ledger", "ledger-only", "journal", NULL};
 static const char *const environment_names[] = {"production", "development", NULL};
 static const char *const log_level_names[] = {"debug", "info", "warn", "error", NULL};
+static const char *const log_format_names[] = {"logfmt", "json", NULL};
 
 #define AT(field) .name = #field, .offset = offsetof(struct config, field)
 #define STRING .kind = OPTION_STRING
@@ -71,6 +72,7 @@ const struct config_option option_table[OPTION_COUNT] = {
 	{AT(drain_timeout_secs), INT(0, 3600), .value = "30",
 	 .help = "how long requests under way may take after SIGTERM"},
 	{AT(log_level), ENUM(log_level_names), .value = "info", .help = "least level that is logged"},
+	{AT(log_format), ENUM(log_format_names), .value = "logfmt", .help = "how log lines are written"},
 	{AT(log_sample), INT(1, 1000000), .value = "100", .help = "one line in so many polls is logged"},
 	{AT(environment), ENUM(environment_names), .value = "production",
 	 .help = "development allows what only tests need"},

@@ -7,14 +7,32 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { LINE_MAX_LEN = 4096 };
+#include "base/log_json.h"
+
+enum { LINE_MAX_LEN = 4096, JSON_MAX_LEN = 2 * LINE_MAX_LEN };
 
 static const char *const level_names[] = {"debug", "info", "warn", "error"};
 static atomic_int threshold = LOG_INFO;
+static atomic_int line_format = LOG_LOGFMT;
 
 void log_set_level(enum log_level level)
 {
 	atomic_store_explicit(&threshold, (int)level, memory_order_relaxed);
+}
+
+void log_set_format(enum log_format format)
+{
+	atomic_store_explicit(&line_format, (int)format, memory_order_relaxed);
+}
+
+enum log_level log_level(void)
+{
+	return (enum log_level)atomic_load_explicit(&threshold, memory_order_relaxed);
+}
+
+const char *log_level_name(enum log_level level)
+{
+	return level_names[level];
 }
 
 bool log_level_parse(struct span name, enum log_level *level)
@@ -74,8 +92,27 @@ static size_t line_end(char *line, size_t n)
 			line[i] = '?';
 	if (n == LINE_MAX_LEN - 1)
 		memcpy(line + n - 3, "...", 3);
-	line[n++] = '\n';
+	line[n] = '\n';
 	return n;
+}
+
+/* In one write(2), so that lines of several threads don't mix. */
+static void line_write(const char *line, size_t n)
+{
+	ssize_t written;
+
+	do
+		written = write(STDERR_FILENO, line, n + 1);
+	while (written < 0 && errno == EINTR);
+}
+
+static void line_write_json(struct span line)
+{
+	char json[JSON_MAX_LEN];
+	size_t n = log_to_json(line, json, sizeof(json) - 1);
+
+	json[n] = '\n';
+	line_write(json, n);
 }
 
 void log_event(enum log_level level, const char *event, const char *format, ...)
@@ -94,10 +131,10 @@ void log_event(enum log_level level, const char *event, const char *format, ...)
 		va_end(args);
 	}
 	n = line_end(line, n);
-	ssize_t written;
-	do
-		written = write(STDERR_FILENO, line, n);
-	while (written < 0 && errno == EINTR);
+	if (atomic_load_explicit(&line_format, memory_order_relaxed) == LOG_JSON)
+		line_write_json((struct span){line, n});
+	else
+		line_write(line, n);
 	errno = saved_errno;
 }
 

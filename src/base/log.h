@@ -1,4 +1,4 @@
-/* Log: one logfmt line an event, on standard error, written with one write(2).
+/* Log: one line an event, logfmt or JSON, on standard error, written with one write(2).
  *
  * Never a secret, a token or a transcript. Keys are lower_snake; values are
  * quoted as needed. Safe from any thread. */
@@ -9,7 +9,12 @@
 
 enum log_level { LOG_DEBUG, LOG_INFO, LOG_WARN, LOG_ERROR };
 
+enum log_format { LOG_LOGFMT, LOG_JSON };
+
 void log_set_level(enum log_level level);
+void log_set_format(enum log_format format);
+enum log_level log_level(void);
+const char *log_level_name(enum log_level level);
 bool log_level_parse(struct span name, enum log_level *level);
 bool log_enabled(enum log_level level);
 

@@ -1,49 +1,100 @@
-/* Counters, one set a worker, summed when read. */
+/* Metrics in Prometheus's conventions: counters, gauges and histograms.
+ *
+ * A set belongs to one thread, which alone writes it; any thread may read. So counting is
+ * a load and a store without a lock, and a page is the sum over all sets. Labels are
+ * known when this is compiled (the route is an index): no string is looked at to count. */
 #ifndef DEBRIEF_BASE_METRICS_H
 #define DEBRIEF_BASE_METRICS_H
 
 #include <stdatomic.h>
 
+#include "base/metrics_table.h"
 #include "base/text.h"
-
-/* X(identifier, Prometheus name with labels, help) */
-#define METRIC_COUNTERS(X) \
-	X(WEBHOOK_ACCEPTED, "debrief_webhooks_total{result=\"accepted\"}", "Webhooks by result.") \
-	X(WEBHOOK_IGNORED, "debrief_webhooks_total{result=\"ignored\"}", NULL) \
-	X(WEBHOOK_BAD_SIGNATURE, "debrief_webhooks_total{result=\"bad_signature\"}", NULL) \
-	X(WEBHOOK_MALFORMED, "debrief_webhooks_total{result=\"malformed\"}", NULL) \
-	X(WEBHOOK_UNAVAILABLE, "debrief_webhooks_total{result=\"unavailable\"}", NULL) \
-	X(LINK_CONFLICT, "debrief_link_conflicts_total", "Webhooks that named a session of another user.") \
-	X(HYDRATION, "debrief_hydrations_total", "Reads of facts from the ledger into Redis.") \
-	X(DECISION_APPLIED, "debrief_decisions_total{result=\"applied\"}", "Decisions by what the ledger did.") \
-	X(DECISION_STALE, "debrief_decisions_total{result=\"stale\"}", NULL) \
-	X(FACT_REJECTED, "debrief_rejected_facts_total", "Facts that the ledger refused for their content.") \
-	X(JOURNALED_SAVE, "debrief_journaled_total{kind=\"save\"}", "Facts answered while only the journal had them.") \
-	X(JOURNALED_WEBHOOK, "debrief_journaled_total{kind=\"webhook\"}", NULL) \
-	X(SWEPT, "debrief_swept_total", "Facts that a sweeper brought to the ledger, or decided.") \
-	X(POLL_CACHED, "debrief_polls_total{from=\"worker\"}", "Polls by where their answer came from.") \
-	X(POLL_READ, "debrief_polls_total{from=\"store\"}", NULL) \
-	X(INVALIDATION, "debrief_invalidations_total", "Changes that Redis reported to the workers' caches.") \
-	X(TRACKING_LOST, "debrief_tracking_losses_total", "Losses of what reports changes; polls then read Redis each.") \
-	X(REQUESTS, "debrief_http_requests_total", "Requests answered.")
 
 enum metric_counter {
 #define X(id, name, help) METRIC_##id,
 	METRIC_COUNTERS(X)
 #undef X
-	METRIC_COUNT
+	/* of webhooks: what became of them, for each event; see metric_of_event() */
+#define X(id, result) METRIC_WEBHOOK_##id,
+	METRIC_WEBHOOK_RESULTS(X)
+#undef X
+	METRIC_WEBHOOK_END,
+	METRIC_WEBHOOK_RESULT_COUNT = METRIC_WEBHOOK_END - METRIC_WEBHOOK_ACCEPTED,
+	METRIC_COUNT = METRIC_WEBHOOK_ACCEPTED + METRIC_WEBHOOK_RESULT_COUNT * METRIC_EVENT_COUNT
+};
+
+enum metric_gauge {
+#define X(id, kind, name, help) GAUGE_##id,
+	METRIC_GAUGES(X)
+#undef X
+	GAUGE_COUNT
+};
+
+enum metric_histogram {
+#define X(id, bounds, name, help) HISTOGRAM_##id,
+	METRIC_HISTOGRAMS(X)
+#undef X
+	HISTOGRAM_COUNT
+};
+
+enum { METRIC_BUCKETS_MAX = 16, METRIC_ROUTES_MAX = 32, METRIC_METHODS_MAX = 8, METRIC_STATUS_MAX = 28 };
+
+/* Buckets are not cumulative; the last one that is used is +Inf's. */
+struct metric_buckets {
+	atomic_ullong counts[METRIC_BUCKETS_MAX];
+	atomic_llong sum; /* µs, or whatever is observed */
+};
+
+/* Of one route; the last is of requests that none took. */
+struct metric_route {
+	atomic_ullong requests[METRIC_METHODS_MAX][METRIC_STATUS_MAX];
+	struct metric_buckets seconds;
 };
 
 struct metrics {
 	atomic_ullong counters[METRIC_COUNT];
+	atomic_llong gauges[GAUGE_COUNT];
+	struct metric_buckets histograms[HISTOGRAM_COUNT];
+	struct metric_route routes[METRIC_ROUTES_MAX];
 };
+
+static inline void metrics_add(struct metrics *metrics, enum metric_counter counter, unsigned long long n)
+{
+	atomic_ullong *slot = &metrics->counters[counter];
+
+	atomic_store_explicit(slot, atomic_load_explicit(slot, memory_order_relaxed) + n, memory_order_relaxed);
+}
 
 static inline void metrics_count(struct metrics *metrics, enum metric_counter counter)
 {
-	atomic_fetch_add_explicit(&metrics->counters[counter], 1, memory_order_relaxed);
+	metrics_add(metrics, counter, 1);
 }
 
-/* Adds the sums over `count` workers in Prometheus's text format. */
-void metrics_write(const struct metrics *const *workers, size_t count, struct text *out);
+/* METRIC_WEBHOOK_… for that event. */
+static inline enum metric_counter metric_of_event(enum metric_counter result, enum metric_event event)
+{
+	return (enum metric_counter)((int)result + METRIC_WEBHOOK_RESULT_COUNT * (int)event);
+}
+
+static inline void metrics_set(struct metrics *metrics, enum metric_gauge gauge, int64_t value)
+{
+	atomic_store_explicit(&metrics->gauges[gauge], value, memory_order_relaxed);
+}
+
+/* Seconds are observed in µs, sizes as they are. */
+void metrics_observe(struct metrics *metrics, enum metric_histogram histogram, int64_t value);
+
+/* An answered request. Negative µs: it was held back on purpose, which says nothing of our speed. */
+void metrics_request(struct metrics *metrics, size_t route, size_t method, int status, int64_t duration_us);
+
+/* Adds the page's part that the tables know. Routes beyond `route_count` are "other". */
+struct metric_names {
+	const char *const *routes;
+	size_t route_count;
+	const char *const *methods; /* METRIC_METHODS_MAX of them */
+};
+void metrics_write(const struct metrics *const *sets, size_t count, const struct metric_names *names, int64_t now_ms,
+		   struct text *out);
 
 #endif

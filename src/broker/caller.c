@@ -6,10 +6,15 @@
 static enum auth_result verify(struct request *req, struct auth_token *token)
 {
 	struct span text = auth_bearer_token(request_header(req, "Authorization"));
+	struct worker *worker = worker_of(req);
+	enum auth_result result;
 
 	if (!text.p)
 		return AUTH_MISSING;
-	return token_cache_verify(worker_of(req)->tokens, worker_of(req)->keys, text, clock_wall_ms() / 1000, token);
+	result = token_cache_verify(worker->tokens, worker->keys, text, clock_wall_ms() / 1000, token);
+	metrics_count(&worker->metrics,
+		      token_cache_was_hit(worker->tokens) ? METRIC_TOKEN_CACHE_HIT : METRIC_TOKEN_CACHE_MISS);
+	return result;
 }
 
 bool caller_of(struct request *req, int kinds, struct caller *caller)

@@ -66,16 +66,3 @@ enum step admin_readyz_start(struct request *req)
 		readiness_add(&state, admin->workers[i]);
 	return reply_ready(req, &state);
 }
-
-enum step admin_metrics_start(struct request *req)
-{
-	struct admin *admin = request_app(req);
-	const struct metrics **sets = arena_alloc(&req->job.arena, admin->worker_count * sizeof(*sets));
-	struct text body;
-
-	for (size_t i = 0; i < admin->worker_count; i++)
-		sets[i] = &admin->workers[i]->metrics;
-	text_init(&body, &req->job.arena, 4096);
-	metrics_write(sets, admin->worker_count, &body);
-	return reply_body(req, 200, "text/plain; version=0.0.4; charset=utf-8", text_span(&body));
-}

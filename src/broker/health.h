@@ -10,11 +10,12 @@ struct worker;
 struct admin {
 	struct worker *const *workers;
 	size_t worker_count;
+	int64_t started_ms; /* wall clock */
 	_Atomic bool draining;
 };
 
 enum step admin_livez_start(struct request *req);
 enum step admin_readyz_start(struct request *req);
-enum step admin_metrics_start(struct request *req);
+enum step admin_metrics_start(struct request *req); /* metrics_page.c */
 
 #endif

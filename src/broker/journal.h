@@ -16,9 +16,7 @@
 struct journal_size {
 	unsigned partitions;
 	_Atomic int64_t total_bytes;
-	_Atomic int64_t length;          /* entries, as the sweeper last saw; */
-	_Atomic int64_t oldest_age_ms;   /* the oldest of them */
-	_Atomic int64_t *bytes;          /* of each partition */
+	_Atomic int64_t *bytes; /* of each partition */
 };
 
 struct journal_size *journal_size_new(unsigned partitions);

@@ -122,6 +122,7 @@ static enum step conversation_kept(void *ctx, const struct postgres_reply *reply
 	if (reply->status != CALL_OK)
 		return fail(write, reply);
 	write->facts = arena_span(&write->job->arena, postgres_value(reply->rows[2], 0, 0));
+	write->repeated = postgres_affected(reply->rows[0]) == 0;
 	return ledger_end(write, LEDGER_KEPT, NULL);
 }
 
@@ -229,6 +230,29 @@ static int64_t stale_floor(struct ledger_write *write, const struct postgres_rep
 	return floor;
 }
 
+/* What the decisions changed, in the words of sql/0005_link_changes.sql. */
+static void count_links(struct ledger_write *write, const struct postgres_reply *reply)
+{
+	static const struct {
+		const char *word;
+		enum metric_counter counter;
+	} counters[] = {{"session_id", METRIC_LINK_SESSION_ID}, {"conversation_id", METRIC_LINK_CONVERSATION_ID},
+			{"window", METRIC_LINK_WINDOW},         {"fallback", METRIC_LINK_FALLBACK},
+			{"moved", METRIC_LINK_MOVED}};
+
+	for (size_t row = write->decisions_at; row < reply->n; row++) {
+		struct span words = postgres_value(reply->rows[row], 0, 1);
+
+		while (words.n > 0) {
+			struct span word = span_cut(&words, ' ');
+
+			for (size_t i = 0; i < sizeof(counters) / sizeof(counters[0]); i++)
+				if (span_is(word, counters[i].word))
+					metrics_count(&write->worker->metrics, counters[i].counter);
+		}
+	}
+}
+
 static enum step session_alone_kept(void *ctx, const struct postgres_reply *reply)
 {
 	struct ledger_write *write = ctx;
@@ -278,6 +302,7 @@ static enum step decisions_kept(void *ctx, const struct postgres_reply *reply)
 		return fail(write, reply);
 	if (write->with_session && postgres_row_count(reply->rows[write->decisions_at - 1]) == 0)
 		return ledger_end(write, LEDGER_TAKEN, "the sid belongs to another user in the ledger");
+	count_links(write, reply);
 	floor = stale_floor(write, reply);
 	if (floor == 0) {
 		metrics_count(&write->worker->metrics, METRIC_DECISION_APPLIED);

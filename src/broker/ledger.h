@@ -23,6 +23,7 @@ struct ledger_write {
 	enum ledger_result result;
 	const char *error;        /* for the log */
 	struct span facts;        /* conversation: the row of sql/conversation_facts.sql */
+	bool repeated;            /* conversation: the ledger had this content, or one that counts more */
 	/* between steps */
 	const char *kind;
 	struct span subject, fact;

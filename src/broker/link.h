@@ -109,6 +109,9 @@ STEP link_repeat(struct link *link, enum step (*done)(void *ctx), void *ctx);
 
 /* The user who owns the link's conversation, with the decision; NULL: nobody does. */
 const struct link_user *link_owner(const struct link *link);
+/* What was decided of a conversation (by its cid) or of a session: the link's evidence, or absent if it has none. Then
+ * *other is the other of the two. */
+struct span link_evidence(const struct link *link, bool by_cid, struct span id, struct span *other);
 
 /* Decides again for all users, above the revision that the ledger is at. */
 STEP link_again(struct link *link, int64_t floor);

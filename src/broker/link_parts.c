@@ -215,3 +215,21 @@ struct span link_decide_request(struct link *link, const struct link_user *user)
 	text_addf(&request, ",\"hydrate\":[%.*s]}", SPAN_ARG(text_span(&user->hydrate)));
 	return text_span(&request);
 }
+
+struct span link_evidence(const struct link *link, bool by_cid, struct span id, struct span *other)
+{
+	struct arena *arena = &link->job->arena;
+
+	for (const struct link_user *user = link->users; user; user = user->next) {
+		struct json_iter iter = json_iter(json_member(user->decision, "sessions"));
+		struct span name, session;
+
+		while (json_next(&iter, &name, &session)) {
+			if (!span_eq(json_decode_string(arena, json_member(session, by_cid ? "cid" : "sid")), id))
+				continue;
+			*other = json_decode_string(arena, json_member(session, by_cid ? "sid" : "cid"));
+			return json_decode_string(arena, json_member(session, "evidence"));
+		}
+	}
+	return SPAN_ABSENT;
+}

@@ -5,12 +5,13 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "broker/health.h"
 #include "broker/journal.h"
 #include "broker/routes.h"
 #include "broker/worker.h"
 
-enum { SIGNALS = 3, NAME_MAX_LEN = 128 };
+enum { SIGNALS = 5, NAME_MAX_LEN = 128 };
 
 struct node {
 	struct event_base *base;
@@ -36,6 +37,25 @@ static void node_add_config(struct node *node, struct config *config)
 {
 	node->configs = xrealloc(node->configs, (node->config_count + 1) * sizeof(*node->configs));
 	node->configs[node->config_count++] = config;
+}
+
+static void node_set_log(const struct config *config)
+{
+	log_set_level((enum log_level)config->log_level);
+	log_set_format((enum log_format)config->log_format);
+}
+
+/* One level more, one level less; a reload restores the configured one. */
+static void node_on_log_level(evutil_socket_t signal_number, short what, void *arg)
+{
+	int level = (int)log_level() + (signal_number == SIGUSR1 ? -1 : 1);
+
+	(void)what;
+	(void)arg;
+	if (level >= LOG_DEBUG && level <= LOG_ERROR)
+		log_set_level((enum log_level)level);
+	/* whatever it is now, this is to be seen */
+	log_event(LOG_ERROR, "log_level", "now=%s", log_level_name(log_level()));
 }
 
 static void node_on_stop(evutil_socket_t signal_number, short what, void *arg)
@@ -72,7 +92,7 @@ static void node_on_reload(evutil_socket_t signal_number, short what, void *arg)
 	}
 	auth_keys_free(keys);
 	node_add_config(node, config);
-	log_set_level((enum log_level)config->log_level);
+	node_set_log(config);
 	for (size_t i = 0; i < node->worker_count; i++)
 		worker_reload(node->workers[i], config);
 	log_event(LOG_INFO, "reloaded", NULL);
@@ -80,13 +100,18 @@ static void node_on_reload(evutil_socket_t signal_number, short what, void *arg)
 
 static bool node_watch_signals(struct node *node)
 {
-	static const int numbers[SIGNALS] = {SIGTERM, SIGINT, SIGHUP};
+	static const struct {
+		int number;
+		event_callback_fn on_signal;
+	} signals[SIGNALS] = {{SIGTERM, node_on_stop},
+			      {SIGINT, node_on_stop},
+			      {SIGHUP, node_on_reload},
+			      {SIGUSR1, node_on_log_level},
+			      {SIGUSR2, node_on_log_level}};
 
 	signal(SIGPIPE, SIG_IGN);
 	for (size_t i = 0; i < SIGNALS; i++) {
-		event_callback_fn on_signal = numbers[i] == SIGHUP ? node_on_reload : node_on_stop;
-
-		node->on_signal[i] = evsignal_new(node->base, numbers[i], on_signal, node);
+		node->on_signal[i] = evsignal_new(node->base, signals[i].number, signals[i].on_signal, node);
 		if (!node->on_signal[i] || event_add(node->on_signal[i], NULL) != 0)
 			return false;
 	}
@@ -188,8 +213,9 @@ int node_run(struct config *config, node_reload_cb *reload, void *arg)
 	struct node node = {.reload = reload, .reload_arg = arg};
 	bool started;
 
+	node.admin.started_ms = clock_wall_ms();
 	node_add_config(&node, config);
-	log_set_level((enum log_level)config->log_level);
+	node_set_log(config);
 	started = node_start(&node);
 	if (started)
 		event_base_dispatch(node.base);

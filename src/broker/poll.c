@@ -53,10 +53,10 @@ enum step poll_start(struct request *req)
 
 	entry = session_cache_find(worker->sessions->cache, &caller.user, sid);
 	if (entry && session_entry_holds_good(entry, clock_wall_ms())) {
-		metrics_count(&worker->metrics, METRIC_POLL_CACHED);
+		metrics_count(&worker->metrics, METRIC_VIEW_CACHE_HIT);
 		return poll_reply(req, entry);
 	}
-	metrics_count(&worker->metrics, METRIC_POLL_READ);
+	metrics_count(&worker->metrics, METRIC_VIEW_CACHE_MISS);
 	poll = ARENA_NEW(&req->job.arena, struct poll);
 	poll->req = req;
 	if (!entry)

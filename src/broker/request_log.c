@@ -12,25 +12,39 @@ static bool is_sampled(const struct request *req)
 
 static void add(struct text *line, const char *key, const char *value)
 {
-	if (value)
+	if (value && value[0] != '\0')
 		text_addf(line, " %s=%s", key, LOG_TEXT(span_of(value)));
+}
+
+static void write_line(struct request *req, int64_t duration_us)
+{
+	struct text line;
+
+	text_init(&line, &req->job.arena, 512);
+	text_addf(&line, "status=%d duration_ms=%lld.%03lld", req->status, (long long)(duration_us / 1000),
+		  (long long)(duration_us % 1000));
+	add(&line, "route", req->route);
+	add(&line, "request_id", req->request_id);
+	add(&line, "trace_id", req->trace.trace_id);
+	add(&line, "parent_id", req->trace.parent_id);
+	add(&line, "peer", request_peer(req));
+	add(&line, "user", req->user);
+	add(&line, "session", req->session);
+	add(&line, "conversation", req->conversation);
+	add(&line, "evidence", req->evidence);
+	add(&line, "note", req->note);
+	log_event(req->status >= 500 ? LOG_WARN : LOG_INFO, "request", "%.*s", SPAN_ARG(text_span(&line)));
 }
 
 void request_log(struct request *req)
 {
 	struct worker *worker = worker_of(req);
-	struct text line;
+	int64_t duration_us = clock_monotonic_us() - req->started_us;
 
-	metrics_count(&worker->metrics, METRIC_REQUESTS);
+	metrics_request(&worker->metrics, req->route_at, (size_t)req->method, req->status, req->held ? -1 : duration_us);
+	if (!log_enabled(req->status >= 500 ? LOG_WARN : LOG_INFO))
+		return;
 	if (is_sampled(req) && worker->polls_logged++ % (uint64_t)worker->config->log_sample != 0)
 		return;
-	text_init(&line, &req->job.arena, 512);
-	text_addf(&line, "status=%d duration_ms=%lld", req->status, (long long)(clock_monotonic_ms() - req->started_ms));
-	add(&line, "route", req->route);
-	add(&line, "request_id", req->request_id);
-	add(&line, "user", req->user);
-	add(&line, "session", req->session);
-	add(&line, "conversation", req->conversation);
-	add(&line, "note", req->note);
-	log_event(req->status >= 500 ? LOG_WARN : LOG_INFO, "request", "%.*s", SPAN_ARG(text_span(&line)));
+	write_line(req, duration_us);
 }

@@ -151,7 +151,7 @@ static STEP save_without_redis(struct save *save)
 {
 	struct request *req = save->req;
 	struct worker *worker = worker_of(req);
-	const char *params[] = {req->conversation, worker_window_param(worker, &req->job.arena),
+	const char *params[] = {arena_strdup(&req->job.arena, save->conversation_id), worker_window_param(worker, &req->job.arena),
 				worker_claim_unowned_param(worker)};
 	struct postgres_query query = {STATEMENT_CONVERSATION_OWNER, 3, params};
 
@@ -174,6 +174,18 @@ static enum step save_on_owner(void *ctx, const struct postgres_reply *reply)
 	return save_undecided(save);
 }
 
+/* For the log line. */
+static void save_note_link(struct save *save)
+{
+	struct request *req = save->req;
+	struct span cid, evidence = link_evidence(&save->link, false, save->sid, &cid);
+
+	if (!evidence.p)
+		return;
+	req->evidence = arena_strdup(&req->job.arena, evidence);
+	req->conversation = arena_strdup(&req->job.arena, cid);
+}
+
 static enum step save_on_linked(void *ctx)
 {
 	struct save *save = ctx;
@@ -181,6 +193,7 @@ static enum step save_on_linked(void *ctx)
 
 	switch (save->link.result) {
 	case LINK_DECIDED:
+		save_note_link(save);
 		if (save->link.forced && save->link.entry.n > 0)
 			return save_on_pinned(save);
 		ledger_init(&save->ledger, worker_of(req), &req->job, save_on_kept, save);

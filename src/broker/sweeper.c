@@ -36,7 +36,7 @@ struct sweeper {
 	unsigned next;       /* source: a partition, or behind the last of them UNDECIDED_… */
 	uint64_t swept;
 	bool trouble;        /* a store was away: the rest waits for the next round */
-	int64_t length, oldest_ms; /* of the journals, so far */
+	int64_t length, oldest_ms; /* entries in the journals and the age of the oldest, so far */
 	struct cursor cursors[UNDECIDED_COUNT];
 };
 
@@ -67,10 +67,13 @@ static void round_schedule(struct sweeper *sweeper, int delay_ms)
 
 static void round_end(struct sweeper *sweeper)
 {
+	struct metrics *metrics = &sweeper->worker->metrics;
+
 	if (!sweeper->trouble) {
-		atomic_store(&sweeper->worker->journal->length, sweeper->length);
-		atomic_store(&sweeper->worker->journal->oldest_age_ms, sweeper->oldest_ms);
+		metrics_set(metrics, GAUGE_JOURNAL_ENTRIES, sweeper->length);
+		metrics_set(metrics, GAUGE_JOURNAL_OLDEST, sweeper->oldest_ms ? clock_wall_ms() - sweeper->oldest_ms : 0);
 	}
+	metrics_set(metrics, GAUGE_JOURNAL_BYTES, atomic_load(&sweeper->worker->journal->total_bytes));
 	if (sweeper->swept > 0)
 		log_event(LOG_INFO, "swept", "facts=%llu left_in_journal=%lld", (unsigned long long)sweeper->swept,
 			  (long long)sweeper->length);

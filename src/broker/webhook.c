@@ -32,18 +32,36 @@ struct webhook {
 	struct link link;
 	struct span hash; /* of the content that counts, which may be another webhook's */
 	unsigned repeats; /* Redis was emptied in between */
+	bool repeated;    /* it brought nothing new */
 };
 
-static STEP webhook_received(struct request *req, enum metric_counter counter)
+static void webhook_count(struct request *req, enum metric_counter result)
 {
-	metrics_count(&worker_of(req)->metrics, counter);
+	metrics_count(&worker_of(req)->metrics, metric_of_event(result, (enum metric_event)req->event));
+}
+
+static STEP webhook_received(struct request *req, enum metric_counter result)
+{
+	webhook_count(req, result);
 	return reply_json(req, 200, SPAN("{\"received\":true}"));
 }
 
 static STEP webhook_unavailable(struct request *req, const char *store, const char *why)
 {
-	metrics_count(&worker_of(req)->metrics, METRIC_WEBHOOK_UNAVAILABLE);
+	webhook_count(req, METRIC_WEBHOOK_UNAVAILABLE);
 	return reply_unavailable(req, store, why);
+}
+
+/* What it told is kept; and what follows from it is, or will be. */
+static STEP webhook_accepted(struct webhook *webhook)
+{
+	int64_t ended_ms = webhook->conversation.ended_ms;
+
+	if (webhook->repeated)
+		return webhook_received(webhook->req, METRIC_WEBHOOK_DUPLICATE);
+	if (webhook->link.result == LINK_DECIDED && ended_ms > 0)
+		metrics_observe(&worker_of(webhook->req)->metrics, HISTOGRAM_RESULT_LAG, (clock_wall_ms() - ended_ms) * 1000);
+	return webhook_received(webhook->req, METRIC_WEBHOOK_ACCEPTED);
 }
 
 static enum step webhook_take(void *ctx);
@@ -64,19 +82,21 @@ enum step webhook_start(struct request *req)
 	const struct config *config = worker->config;
 	struct webhook *webhook = ARENA_NEW(&req->job.arena, struct webhook);
 	enum signature_result signature;
+	enum webhook_kind kind;
 	const char *reason;
 
 	webhook->req = req;
 	signature = elevenlabs_verify(&config->elevenlabs_webhook_secret, request_header(req, "ElevenLabs-Signature"),
 				      req->body, clock_wall_ms() / 1000, config->signature_tolerance_secs);
 	if (signature != SIGNATURE_OK) {
-		metrics_count(&worker->metrics, METRIC_WEBHOOK_BAD_SIGNATURE);
+		webhook_count(req, METRIC_WEBHOOK_BAD_SIGNATURE);
 		return reply_problem(req, 401, "ElevenLabs-Signature", "%s", signature_result_text(signature));
 	}
-	switch (elevenlabs_parse(&req->job.arena, req->body, &config->elevenlabs_agents, &webhook->conversation,
-				 &reason)) {
+	kind = elevenlabs_parse(&req->job.arena, req->body, &config->elevenlabs_agents, &webhook->conversation, &reason);
+	req->event = (int)webhook->conversation.event;
+	switch (kind) {
 	case WEBHOOK_MALFORMED:
-		metrics_count(&worker->metrics, METRIC_WEBHOOK_MALFORMED);
+		webhook_count(req, METRIC_WEBHOOK_MALFORMED);
 		return reply_problem(req, 400, reason, "%s is missing or malformed", reason);
 	case WEBHOOK_IGNORED:
 		req->note = reason;
@@ -85,6 +105,9 @@ enum step webhook_start(struct request *req)
 		break;
 	}
 	req->conversation = arena_strdup(&req->job.arena, webhook->conversation.id);
+	if (webhook->conversation.event_timestamp_secs > 0)
+		metrics_observe(&worker->metrics, HISTOGRAM_WEBHOOK_LAG,
+				(clock_wall_ms() - webhook->conversation.event_timestamp_secs * 1000) * 1000);
 	if (config->simulate_webhook_delay_ms > 0) {
 		req->job.deadline_ms += config->simulate_webhook_delay_ms;
 		return delay_step(worker->base, &req->job, config->simulate_webhook_delay_ms, webhook_take, webhook);
@@ -135,14 +158,27 @@ static enum step webhook_on_kept(void *ctx)
 	struct arena *arena = &webhook->req->job.arena;
 
 	if (webhook->ledger.result == LEDGER_REJECTED)
-		return webhook_received(webhook->req, METRIC_WEBHOOK_ACCEPTED);
+		return webhook_received(webhook->req, METRIC_WEBHOOK_REJECTED);
 	if (webhook->ledger.result != LEDGER_KEPT && !webhook->journal_tried)
 		return webhook_journal(webhook);
 	if (webhook->ledger.result != LEDGER_KEPT)
 		return webhook_unavailable(webhook->req, "the ledger", webhook->ledger.error);
+	webhook->repeated = webhook->ledger.repeated;
 	webhook->hash = json_decode_string(arena, json_member(json_member(webhook->ledger.facts, "content"), "hash"));
 	webhook_open_link(webhook, webhook_on_linked);
 	return link_conversation(&webhook->link, webhook->conversation.id, webhook->ledger.facts);
+}
+
+/* For the log line. */
+static void webhook_note_link(struct webhook *webhook)
+{
+	struct request *req = webhook->req;
+	struct span sid, evidence = link_evidence(&webhook->link, true, webhook->conversation.id, &sid);
+
+	if (webhook->link.result != LINK_DECIDED || !evidence.p)
+		return;
+	req->evidence = arena_strdup(&req->job.arena, evidence);
+	req->session = arena_strdup(&req->job.arena, sid);
 }
 
 static enum step webhook_on_linked(void *ctx)
@@ -150,12 +186,13 @@ static enum step webhook_on_linked(void *ctx)
 	struct webhook *webhook = ctx;
 	struct request *req = webhook->req;
 
+	webhook_note_link(webhook);
 	if (webhook->link.result == LINK_FULL) {
 		/* more than one window holds: it stays undecided, but whoever lost it must know */
 		req->note = "undecided: too many facts within one match window";
 	} else if (webhook->link.result != LINK_DECIDED || webhook->link.forced) {
 		req->note = webhook->link.error;
-		return webhook_received(req, METRIC_WEBHOOK_ACCEPTED);
+		return webhook_accepted(webhook);
 	}
 	ledger_init(&webhook->ledger, worker_of(req), &req->job, webhook_on_decided, webhook);
 	webhook->ledger.until_ms = webhook->ledger_until_ms;
@@ -168,7 +205,7 @@ static enum step webhook_on_decided(void *ctx)
 
 	if (webhook->ledger.result != LEDGER_KEPT) {
 		webhook->req->note = webhook->ledger.error;
-		return webhook_received(webhook->req, METRIC_WEBHOOK_ACCEPTED);
+		return webhook_accepted(webhook);
 	}
 	return link_confirm(&webhook->link, webhook_on_confirmed, webhook);
 }
@@ -179,7 +216,7 @@ static enum step webhook_on_confirmed(void *ctx)
 
 	if (webhook->link.lost)
 		return link_repeat(&webhook->link, webhook_on_linked, webhook);
-	return webhook_received(webhook->req, METRIC_WEBHOOK_ACCEPTED);
+	return webhook_accepted(webhook);
 }
 
 /* ── the journal's way ──────────────────────────────────────────────────────────────── */
@@ -228,9 +265,10 @@ static enum step webhook_on_viewed(void *ctx)
 {
 	struct webhook *webhook = ctx;
 
+	webhook_note_link(webhook);
 	if (webhook->link.result != LINK_DECIDED) { /* the sweeper will */
 		webhook->req->note = webhook->link.error ? webhook->link.error : "undecided: too many facts within one match window";
-		return webhook_received(webhook->req, METRIC_WEBHOOK_ACCEPTED);
+		return webhook_accepted(webhook);
 	}
 	if (!webhook->link.forced)
 		return link_pin(&webhook->link, webhook_on_pinned, webhook);
@@ -250,5 +288,5 @@ static enum step webhook_on_journal_confirmed(void *ctx)
 
 	if (webhook->link.lost && ++webhook->repeats < LINK_REPEATS_MAX)
 		return webhook_journal(webhook);
-	return webhook_received(webhook->req, METRIC_WEBHOOK_ACCEPTED);
+	return webhook_accepted(webhook);
 }

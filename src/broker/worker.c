@@ -12,6 +12,7 @@
 #include "broker/request_log.h"
 #include "broker/routes.h"
 #include "broker/sessions.h"
+#include "broker/survey.h"
 #include "broker/sweeper.h"
 #include "http/server.h"
 #include "postgres/migrate.h"
@@ -114,6 +115,15 @@ static void worker_on_ledger(void *arg, bool ready, const char *reason)
 	worker->was_up = worker->was_up || (worker->redis_up && worker->ledger_up);
 	log_event(ready ? LOG_INFO : LOG_WARN, ready ? "ledger_up" : "ledger_away", "worker=%d reason=%s",
 		  worker->index, LOG_TEXT(span_of(reason)));
+}
+
+static void worker_on_batch(void *arg, const struct postgres *postgres, size_t calls, int64_t duration_us)
+{
+	struct worker *worker = arg;
+	bool read = postgres == worker->ledger_reader;
+
+	metrics_observe(&worker->metrics, read ? HISTOGRAM_LEDGER_READ : HISTOGRAM_LEDGER_WRITE, duration_us);
+	metrics_observe(&worker->metrics, read ? HISTOGRAM_LEDGER_READ_CALLS : HISTOGRAM_LEDGER_WRITE_CALLS, (int64_t)calls);
 }
 
 /* ── orders from other threads ──────────────────────────────────────────────────────── */
@@ -256,6 +266,7 @@ static bool worker_open_stores(struct worker *worker, const char **error)
 		.schema_version = migrate_newest_version(),
 		.partitions = config->partitions,
 		.changed = worker_on_ledger,
+		.committed = worker_on_batch,
 		.arg = worker,
 	};
 
@@ -325,6 +336,7 @@ struct worker *worker_new(int index, const struct config *config, struct journal
 		goto fail;
 	worker->sessions = sessions_new(worker);
 	if (index == 0 && !(worker->sweeper = sweeper_new(worker)))
+	if (index == 0 && (!(worker->sweeper = sweeper_new(worker)) || !(worker->survey = survey_new(worker))))
 		goto fail;
 	return worker;
 fail:
@@ -376,6 +388,8 @@ void worker_free(struct worker *worker)
 	sessions_free(worker->sessions);
 	if (worker->sweeper)
 		sweeper_free(worker->sweeper);
+	if (worker->survey)
+		survey_free(worker->survey);
 	if (worker->http)
 		http_server_free(worker->http);
 	if (worker->control) {

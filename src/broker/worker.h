@@ -15,6 +15,7 @@
 struct event_base;
 struct http_server;
 struct sessions;
+struct survey;
 struct sweeper;
 struct journal_size;
 
@@ -35,6 +36,7 @@ struct worker {
 	size_t ledger_writer_count;
 	struct sweeper *sweeper;      /* of the first worker only; else NULL */
 	struct journal_size *journal; /* the node's: shared by its workers */
+	struct survey *survey;        /* likewise */
 	struct metrics metrics;
 	/* for /readyz of the admin listener, on another thread */
 	_Atomic bool redis_up, ledger_up;

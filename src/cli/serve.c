@@ -11,7 +11,8 @@ static const char help[] =
 	"\n"
 	"Serves the interface on `listen`, and health and metrics on `admin_listen`.\n"
 	"SIGTERM and SIGINT stop it once it has answered what is under way (drain_timeout_secs);\n"
-	"SIGHUP reads the configuration and the keys again.\n"
+	"SIGHUP reads the configuration and the keys again. SIGUSR1 logs one level more\n"
+	"(to debug), SIGUSR2 one less; SIGHUP goes back to log_level.\n"
 	"\n"
 	"  --config FILE  an INI file; DEBRIEF_* in the environment wins over it\n"
 	"  --help         this text\n";

@@ -80,6 +80,8 @@ const char *http_framing_fault(struct evhttp_request *evreq);
 const char *http_target_fault(struct span target);
 struct span http_decode(struct arena *arena, struct span raw, bool plus_is_space);
 
+void http_take_trace(struct http_exchange *ex); /* trace.c */
+
 /* reply_problem() for those who end no step with it. */
 void http_send_problem(struct http_exchange *ex, int status, const char *field, const char *detail);
 

@@ -9,21 +9,27 @@
 
 #include "base/job.h"
 #include "base/text.h"
+#include "base/trace.h"
 
 struct request {
 	struct job job; /* first: a job of a request is a request */
 	/* below: set by http before start; the handler reads */
 	int method;             /* enum http_method */
 	const char *route;      /* the pattern that matched, for logs and metrics */
+	size_t route_at;        /* its place in the table; SIZE_MAX: none matched */
 	const char *request_id; /* ours, or the client's X-Request-Id if it is [A-Za-z0-9._-]{1,64} */
+	struct trace trace;     /* of the client's traceparent; empty without a valid one */
 	struct span body;       /* contiguous; empty if there is none */
-	int64_t started_ms;     /* monotonic */
+	int64_t started_us;     /* monotonic */
 	int status;             /* of the reply; 0 before it */
 	/* set by handlers, for the log line */
 	const char *user;
 	const char *session;
 	const char *conversation;
-	const char *note;       /* why: evidence, error, result */
+	const char *evidence;   /* of the link of those two */
+	const char *note;       /* why: error, result */
+	int event;              /* enum metric_event, of a webhook */
+	bool held;              /* the reply was held back on purpose, so its duration tells nothing */
 	struct http_exchange *exchange; /* private to src/http */
 };
 

@@ -138,19 +138,21 @@ static void exchange_end(struct job *job)
 static struct http_exchange *exchange_new(struct http_server *server, struct evhttp_request *evreq)
 {
 	struct http_exchange *ex = xcalloc(1, sizeof(*ex));
-	int64_t now_ms = clock_monotonic_ms();
+	int64_t now_us = clock_monotonic_us();
 
-	job_init(&ex->req.job, now_ms + server->options.request_timeout_ms, exchange_end);
+	job_init(&ex->req.job, now_us / 1000 + server->options.request_timeout_ms, exchange_end);
 	ex->server = server;
 	ex->evreq = evreq;
 	ex->req.exchange = ex;
 	ex->req.method = method_of(evreq);
 	ex->req.route = "-";
+	ex->req.route_at = SIZE_MAX;
 	ex->req.body = SPAN("");
-	ex->req.started_ms = now_ms;
+	ex->req.started_us = now_us;
 	set_request_id(ex);
 	set_peer(ex);
 	set_origin(ex);
+	http_take_trace(ex);
 	server->unanswered++;
 	return ex;
 }
@@ -192,6 +194,7 @@ static enum step exchange_route(struct http_exchange *ex)
 	if (body_max > ex->server->options.body_max)
 		body_max = ex->server->options.body_max;
 	req->route = route->pattern;
+	req->route_at = (size_t)(route - ex->server->options.routes);
 	for (size_t i = 0; i < ex->match.param_count; i++)
 		ex->match.params[i].value = http_decode(&req->job.arena, ex->match.params[i].value, false);
 	if (route->body_max > 0 && body_len > 0) {

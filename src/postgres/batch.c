@@ -5,6 +5,7 @@
  *                   ▲────────┘ failed with others
  */
 #include <event2/event.h>
+#include <stdlib.h>
 
 #include "base/clock.h"
 #include "postgres/connection.h"
@@ -136,8 +137,12 @@ void postgres_send_batch(struct postgres *postgres)
 	postgres->at = TAILQ_FIRST(&postgres->sent);
 	if (!postgres->at)
 		return;
-	TAILQ_FOREACH (member, &postgres->sent, link)
+	postgres->sent_us = clock_monotonic_us();
+	postgres->sent_count = 0;
+	TAILQ_FOREACH (member, &postgres->sent, link) {
 		ok = ok && member_send(postgres->conn, member);
+		postgres->sent_count++;
+	}
 	if (ok && PQpipelineSync(postgres->conn))
 		postgres_flush(postgres);
 	else
@@ -191,6 +196,9 @@ static void batch_end(struct postgres *postgres)
 	bool was_alone = member && !TAILQ_NEXT(member, link);
 	PGresult *sync_failure = postgres->sync_failure;
 
+	if (postgres->options.committed)
+		postgres->options.committed(postgres->options.arg, postgres, postgres->sent_count,
+					    clock_monotonic_us() - postgres->sent_us);
 	if (was_alone && !member->failure)
 		member->failure = sync_failure;
 	while ((member = TAILQ_FIRST(&postgres->sent))) {
@@ -334,6 +342,12 @@ bool postgres_is_stalled(const struct postgres *postgres, int64_t age_ms)
 size_t postgres_row_count(const struct postgres_rows *rows)
 {
 	return (size_t)PQntuples((const PGresult *)rows);
+}
+
+size_t postgres_affected(const struct postgres_rows *rows)
+{
+	/* libpq's own way: the number stands in the command's tag */
+	return strtoul(PQcmdTuples((PGresult *)(uintptr_t)rows), NULL, 10);
 }
 
 struct span postgres_value(const struct postgres_rows *rows, size_t row, size_t column)

@@ -75,6 +75,8 @@ struct postgres {
 	bool got_result;        /* for it; its terminating NULL comes next */
 	bool failed;            /* something in this batch did */
 	PGresult *sync_failure; /* the commit itself */
+	size_t sent_count;      /* members of the batch under way, and when they were sent */
+	int64_t sent_us;
 	int64_t progress_ms;    /* when anything was last sent or received */
 	int64_t resume_ms;      /* nothing is sent before: the pause before another try */
 };

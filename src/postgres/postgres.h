@@ -23,6 +23,8 @@ struct postgres_options {
 	int schema_version;
 	int64_t partitions;       /* must equal what the ledger was set up with */
 	void (*changed)(void *arg, bool ready, const char *reason);
+	/* after each batch, for metrics; or NULL */
+	void (*committed)(void *arg, const struct postgres *postgres, size_t calls, int64_t duration_us);
 	void *arg;
 };
 
@@ -63,6 +65,8 @@ STEP postgres_submit_until(struct postgres *postgres, struct job *job, int64_t u
 			   const struct postgres_query *queries, postgres_step *next, void *ctx);
 
 size_t postgres_row_count(const struct postgres_rows *rows);
+/* Rows that an INSERT, UPDATE or DELETE changed. */
+size_t postgres_affected(const struct postgres_rows *rows);
 /* Absent for SQL NULL and for rows or columns that aren't there. */
 struct span postgres_value(const struct postgres_rows *rows, size_t row, size_t column);
 

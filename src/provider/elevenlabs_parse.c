@@ -314,6 +314,15 @@ static enum webhook_kind ignored(const char **reason, const char *why)
 	return WEBHOOK_IGNORED;
 }
 
+static enum metric_event event_of(struct span type)
+{
+	if (span_is(type, "post_call_transcription"))
+		return EVENT_TRANSCRIPTION;
+	if (span_is(type, "post_call_audio"))
+		return EVENT_AUDIO;
+	return span_is(type, "call_initiation_failure") ? EVENT_INITIATION_FAILURE : EVENT_OTHER;
+}
+
 /* clean → envelope → call → conversation */
 enum webhook_kind elevenlabs_parse(struct arena *arena, struct span body, const struct config_list *agents,
 				   struct conversation *conversation, const char **reason)
@@ -332,10 +341,11 @@ enum webhook_kind elevenlabs_parse(struct arena *arena, struct span body, const 
 	envelope_read(arena, text_span(&clean), &envelope);
 	if (envelope.type.p == NULL)
 		return malformed(reason, "type");
-	if (span_is(envelope.type, "post_call_audio"))
+	conversation->event = event_of(envelope.type);
+	if (conversation->event == EVENT_AUDIO)
 		return ignored(reason, "audio");
-	began = span_is(envelope.type, "post_call_transcription");
-	if (!began && !span_is(envelope.type, "call_initiation_failure"))
+	began = conversation->event == EVENT_TRANSCRIPTION;
+	if (!began && conversation->event != EVENT_INITIATION_FAILURE)
 		return ignored(reason, "type");
 	if (json_type(envelope.data) != JSON_OBJECT)
 		return malformed(reason, "data");

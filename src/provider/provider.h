@@ -4,11 +4,13 @@
 
 #include "base/config.h"
 #include "base/json.h"
+#include "base/metrics_table.h"
 #include "base/uuid.h"
 
 /* A conversation as one webhook told it. Spans live in the arena that was given for
  * parsing, or in the body. Raw members are cleaned JSON text (base/json.h) or absent. */
 struct conversation {
+	enum metric_event event;     /* set as soon as the type is read, whatever follows */
 	const char *provider;        /* "elevenlabs" */
 	struct span id;              /* conversation id, never empty */
 	struct uuid interview_id;    /* UUIDv5 of both */

@@ -48,25 +48,25 @@ def test_a_repeated_poll_asks_no_store(api, lab):
 
 def _grows_only_from_worker(api, lab, user, sid):
     node = lab.nodes[0]
-    read = metric(node, 'debrief_polls_total{from="store"}')
-    cached = metric(node, 'debrief_polls_total{from="worker"}')
+    read = metric(node, 'debrief_cache_reads_total{cache="views",result="miss"}')
+    cached = metric(node, 'debrief_cache_reads_total{cache="views",result="hit"}')
     for _ in range(20):
         ok(api.poll(user, sid))
-    return (metric(node, 'debrief_polls_total{from="store"}') == read
-            and metric(node, 'debrief_polls_total{from="worker"}') == cached + 20)
+    return (metric(node, 'debrief_cache_reads_total{cache="views",result="miss"}') == read
+            and metric(node, 'debrief_cache_reads_total{cache="views",result="hit"}') == cached + 20)
 
 
 def test_an_unknown_session_is_remembered_too(api, lab):
     user, sid = api.user(), sid_of()
     eventually(lambda: tracking_is_on(lab), what="tracking to be on")
     assert api.poll(user, sid).status_code == 404
-    before = metric(lab.nodes[0], 'debrief_polls_total{from="store"}')
+    before = metric(lab.nodes[0], 'debrief_cache_reads_total{cache="views",result="miss"}')
     began = time.monotonic()
     for _ in range(40):
         assert api.poll(user, sid).status_code == 404
     took = time.monotonic() - began
     # each worker of the node asks once a second
-    asked = metric(lab.nodes[0], 'debrief_polls_total{from="store"}') - before
+    asked = metric(lab.nodes[0], 'debrief_cache_reads_total{cache="views",result="miss"}') - before
     assert asked <= (took + 2) * 4, f"{asked} of 40 polls in {took:.1f} s"
     ok(api.save(user, sid, node=1))
     eventually(lambda: api.poll(user, sid).status_code == 200, AGREED_SECS + SLACK_SECS, "the save to be seen")

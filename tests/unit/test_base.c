@@ -382,21 +382,50 @@ static void metrics_are_summed_over_workers(void **state)
 {
 	static struct metrics a, b;
 	const struct metrics *workers[] = {&a, &b};
+	const char *const routes[] = {"/one", "/two", "/one"};
+	const char *const methods[METRIC_METHODS_MAX] = {"GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "other"};
+	const struct metric_names names = {routes, 3, methods};
 	struct arena arena;
 	struct text text;
 
 	(void)state;
-	metrics_count(&a, METRIC_WEBHOOK_IGNORED);
-	metrics_count(&b, METRIC_WEBHOOK_IGNORED);
-	metrics_count(&b, METRIC_REQUESTS);
+	metrics_count(&a, METRIC_HYDRATION);
+	metrics_count(&b, METRIC_HYDRATION);
+	metrics_count(&b, metric_of_event(METRIC_WEBHOOK_IGNORED, EVENT_OTHER));
+	metrics_request(&a, 0, 0, 200, 500);
+	metrics_request(&b, 2, 0, 200, 501);
+	metrics_request(&b, SIZE_MAX, SIZE_MAX, 599, -1);
+	metrics_set(&a, GAUGE_JOURNAL_BYTES, 2);
+	metrics_set(&b, GAUGE_JOURNAL_BYTES, 3);
+	metrics_set(&b, GAUGE_JOURNAL_OLDEST, 9000);
+	metrics_observe(&a, HISTOGRAM_WEBHOOK_LAG, 500000);
+	metrics_observe(&b, HISTOGRAM_WEBHOOK_LAG, -7);
+	metrics_observe(&b, HISTOGRAM_WEBHOOK_LAG, INT64_C(9000000000));
 	arena_init(&arena);
 	text_init(&text, &arena, 0);
-	metrics_write(workers, 2, &text);
-	assert_non_null(strstr(text.p, "# HELP debrief_webhooks_total Webhooks by result.\n"
-	                               "# TYPE debrief_webhooks_total counter\n"
-	                               "debrief_webhooks_total{result=\"accepted\"} 0\n"
-	                               "debrief_webhooks_total{result=\"ignored\"} 2\n"));
-	assert_non_null(strstr(text.p, "# TYPE debrief_http_requests_total counter\ndebrief_http_requests_total 1\n"));
+	metrics_write(workers, 2, &names, 10500, &text);
+	static const char *const wanted[] = {
+		"# TYPE debrief_http_requests_total counter\n"
+		"debrief_http_requests_total{route=\"/one\",method=\"GET\",code=\"200\"} 2\n"
+		"debrief_http_requests_total{route=\"other\",method=\"other\",code=\"other\"} 1\n",
+		"debrief_http_request_duration_seconds_bucket{route=\"/one\",le=\"0.0005\"} 1\n"
+		"debrief_http_request_duration_seconds_bucket{route=\"/one\",le=\"0.001\"} 2\n",
+		"debrief_http_request_duration_seconds_sum{route=\"/one\"} 0.001001\n"
+		"debrief_http_request_duration_seconds_count{route=\"/one\"} 2\n",
+		"debrief_http_request_duration_seconds_count{route=\"other\"} 0\n",
+		"debrief_webhooks_total{type=\"other\",result=\"ignored\"} 1\n",
+		"# TYPE debrief_hydrations_total counter\ndebrief_hydrations_total 2\n",
+		"# TYPE debrief_journal_bytes gauge\ndebrief_journal_bytes 5\n",
+		"debrief_journal_oldest_age_seconds 1.500\n",
+		"debrief_webhook_lag_seconds_bucket{le=\"0.5\"} 2\n",
+		"debrief_webhook_lag_seconds_bucket{le=\"7200\"} 2\n"
+		"debrief_webhook_lag_seconds_bucket{le=\"+Inf\"} 3\n"
+		"debrief_webhook_lag_seconds_sum 9000.500000\n"
+		"debrief_webhook_lag_seconds_count 3\n",
+	};
+	for (size_t i = 0; i < sizeof(wanted) / sizeof(wanted[0]); i++)
+		if (!strstr(text.p, wanted[i]))
+			fail_msg("not there: %s\nbut: %s", wanted[i], text.p);
 	arena_deinit(&arena);
 }
 
