@@ -335,7 +335,6 @@ struct worker *worker_new(int index, const struct config *config, struct journal
 	    !worker_open_http(worker, listen_fd))
 		goto fail;
 	worker->sessions = sessions_new(worker);
-	if (index == 0 && !(worker->sweeper = sweeper_new(worker)))
 	if (index == 0 && (!(worker->sweeper = sweeper_new(worker)) || !(worker->survey = survey_new(worker))))
 		goto fail;
 	return worker;
