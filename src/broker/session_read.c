@@ -1,12 +1,12 @@
 /* Reads a session for all who ask for it: a job of its own.
  *
  *   start → view in Redis → found
- *             │ not there
- *             ▼
- *           session in the ledger → none
- *             │
- *             ▼
- *           link (fills the bucket) → found
+ *             │ not there                 │ of a bucket that is not hydrated
+ *             ▼                           │
+ *           session in the ledger → none  │
+ *             │                           │
+ *             ▼                           ▼
+ *           link (fills the bucket) → found       the ledger away → found, as Redis has it
  *
  *   Redis away → view in the ledger → found or none                     the ledger away too → unavailable */
 #include <stdlib.h>
@@ -25,8 +25,9 @@ struct session_read {
 	const char *user, *sid;
 	const char *params[2]; /* the two, for the ledger */
 	bool tracked;  /* a change from now on will be reported */
-	/* on_view: what is stored is what Redis has */
-	bool lasting;
+	/* on_view */
+	bool lasting;     /* what is stored is what Redis has */
+	struct span view; /* of a bucket that is not hydrated */
 	/* on_session */
 	struct link link;
 };
@@ -73,6 +74,7 @@ static STEP read_unavailable(struct session_read *read, const char *why)
 
 static enum step read_on_view(void *ctx, const struct redis_reply *reply);
 static enum step read_on_session(void *ctx, const struct postgres_reply *reply);
+static STEP read_link(struct session_read *read, struct span fact);
 static enum step read_on_linked(void *ctx);
 static STEP read_ledger(struct session_read *read);
 static enum step read_on_ledger(void *ctx, const struct postgres_reply *reply);
@@ -87,11 +89,12 @@ static STEP read_start(struct session_read *read)
 		key_of_user(arena, worker->config->partitions, read->user),
 		SPAN("r"),
 		span_of(arena_printf(arena, "v:%s", read->sid)),
+		span_of(arena_printf(arena, "s:%s", read->sid)),
 	};
 
 	if (read->tracked)
-		return redis_command_tracked(worker->redis, &read->job, 4, words, read_on_view, read);
-	return redis_command(worker->redis, &read->job, 4, words, read_on_view, read);
+		return redis_command_tracked(worker->redis, &read->job, 5, words, read_on_view, read);
+	return redis_command(worker->redis, &read->job, 5, words, read_on_view, read);
 }
 
 static enum step read_on_view(void *ctx, const struct redis_reply *reply)
@@ -103,9 +106,14 @@ static enum step read_on_view(void *ctx, const struct redis_reply *reply)
 	if (reply->status != CALL_OK)
 		return read_ledger(read);
 	read->lasting = true;
-	/* a bucket of another generation of Redis may lack what that one lost */
-	if (reply->n == 2 && reply->v[1].p && span_is(reply->v[0], redis_replid(worker->redis)))
-		return read_found(read, reply->v[1]);
+	if (reply->n == 3 && reply->v[1].p) {
+		/* a bucket of another generation of Redis may lack what that one lost; but a session that
+		 * only the journal has is nowhere else */
+		if (span_is(reply->v[0], redis_replid(worker->redis)) || worker_ledger_is_away(worker))
+			return read_found(read, reply->v[1]);
+		read->view = arena_span(&read->job.arena, reply->v[1]);
+		return read_link(read, arena_span(&read->job.arena, reply->v[2]));
+	}
 	return postgres_submit(worker->ledger_reader, &read->job, NULL, 1, &query, read_on_session, read);
 }
 
@@ -117,10 +125,14 @@ static enum step read_on_session(void *ctx, const struct postgres_reply *reply)
 		return read_unavailable(read, reply->error);
 	if (postgres_row_count(reply->rows[0]) == 0)
 		return read_none(read);
+	return read_link(read, arena_span(&read->job.arena, postgres_value(reply->rows[0], 0, 0)));
+}
+
+static STEP read_link(struct session_read *read, struct span fact)
+{
 	read->lasting = false;
 	link_init(&read->link, read->sessions->worker, &read->job, read_on_linked, read);
-	return link_session(&read->link, read->user, span_of(read->sid),
-			    arena_span(&read->job.arena, postgres_value(reply->rows[0], 0, 0)));
+	return link_session(&read->link, read->user, span_of(read->sid), fact);
 }
 
 static enum step read_on_linked(void *ctx)
@@ -129,6 +141,8 @@ static enum step read_on_linked(void *ctx)
 
 	if (read->link.result == LINK_DECIDED && read->link.view.n > 0)
 		return read_found(read, read->link.view);
+	if (read->link.result == LINK_LEDGER_AWAY && read->view.p)
+		return read_found(read, read->view);
 	if (read->link.result == LINK_LEDGER_AWAY)
 		return read_unavailable(read, read->link.error);
 	return read_ledger(read);
