@@ -102,6 +102,7 @@ enum step poll_start(struct request *req)
 	poll->until_ms = clock_monotonic_ms() + wait_secs * 1000;
 	poll->over = wait_secs == 0;
 	req->job.deadline_ms += wait_secs * 1000;
+	req->held = wait_secs > 0;
 	if (!entry)
 		entry = session_cache_get(sessions->cache, &caller.user, sid);
 	waiter_park(&poll->waiter, sessions, entry, req, !known, poll_look);
