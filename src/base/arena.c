@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { BLOCK_MIN = 4096, BLOCK_MAX = 65536 };
+enum { BLOCK_MIN = 1024, BLOCK_MAX = 65536 }; /* a parked request keeps its first block: small */
 
 struct arena_block {
 	struct arena_block *next;

@@ -19,6 +19,7 @@
 	X(JOURNALED_SAVE, "debrief_journaled_total{kind=\"save\"}", "Facts answered while only the journal had them.") \
 	X(JOURNALED_WEBHOOK, "debrief_journaled_total{kind=\"webhook\"}", NULL) \
 	X(SWEPT, "debrief_swept_total", "Facts that a sweeper brought to the ledger, or decided.") \
+	X(SESSION_READ, "debrief_session_reads_total", "Reads of a session from a store, each for all who asked.") \
 	X(INVALIDATION, "debrief_invalidations_total", "Changes that Redis reported to the workers' caches.") \
 	X(TRACKING_LOST, "debrief_tracking_losses_total", "Losses of what reports changes; polls then read Redis each.") \
 	X(TOKEN_CACHE_HIT, "debrief_cache_reads_total{cache=\"tokens\",result=\"hit\"}", \

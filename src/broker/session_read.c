@@ -184,5 +184,6 @@ void session_read(struct sessions *sessions, struct session_entry *entry)
 	entry->overtaken = false;
 	entry->reads++;
 	sessions->reading++;
+	metrics_count(&sessions->worker->metrics, METRIC_SESSION_READ);
 	job_run(&read->job, read_start(read));
 }

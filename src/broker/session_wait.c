@@ -172,6 +172,15 @@ void waiter_set_time(struct waiter *waiter, int64_t at_ms)
 	event_add(waiter->timer, &delay);
 }
 
+static void count_parked(struct waiter *waiter, int change)
+{
+	static const enum metric_gauge gauges[WAITER_KINDS] = {GAUGE_PARKED_WAITS, GAUGE_PARKED_STREAMS};
+	int64_t *count = &waiter->sessions->parked[waiter->kind];
+
+	*count += change;
+	metrics_set(&waiter->sessions->worker->metrics, gauges[waiter->kind], *count);
+}
+
 void waiter_set_hasty(struct waiter *waiter, bool hasty)
 {
 	struct session_entry *entry = waiter->entry;
@@ -181,13 +190,16 @@ void waiter_set_hasty(struct waiter *waiter, bool hasty)
 		if (!entry->reading && !waiter->sessions->stopped)
 			read_now(waiter->sessions, entry);
 	}
-	entry->hasty += (unsigned)hasty - (unsigned)waiter->hasty;
+	if (hasty != waiter->hasty) {
+		entry->hasty += hasty ? 1 : -1u;
+		count_parked(waiter, hasty ? -1 : 1);
+	}
 	waiter->hasty = hasty;
 	/* whoever waits long may leave without a word */
 	request_watch(waiter->req, hasty ? NULL : waiter_on_left, waiter);
 }
 
-STEP waiter_park(struct waiter *waiter, struct sessions *sessions, struct session_entry *entry, struct request *req,
+void waiter_park(struct waiter *waiter, struct sessions *sessions, struct session_entry *entry, struct request *req,
 		 bool hasty, enum step (*look)(struct waiter *waiter, enum waiter_call call))
 {
 	waiter->req = req;
@@ -195,12 +207,12 @@ STEP waiter_park(struct waiter *waiter, struct sessions *sessions, struct sessio
 	waiter->sessions = sessions;
 	waiter->entry = entry;
 	waiter->after = entry->reads;
+	count_parked(waiter, 1);
 	session_entry_hold(entry);
 	TAILQ_INSERT_TAIL(&entry->waiters, waiter, of_entry);
 	TAILQ_INSERT_TAIL(&sessions->waiters, waiter, of_all);
 	sessions->waiter_count++;
 	waiter_set_hasty(waiter, hasty);
-	return PARKED;
 }
 
 void waiter_leave(struct waiter *waiter)
@@ -212,7 +224,10 @@ void waiter_leave(struct waiter *waiter)
 	if (waiter->timer)
 		event_free(waiter->timer);
 	waiter->timer = NULL;
-	entry->hasty -= waiter->hasty;
+	if (waiter->hasty)
+		entry->hasty--;
+	else
+		count_parked(waiter, -1);
 	TAILQ_REMOVE(&entry->waiters, waiter, of_entry);
 	TAILQ_REMOVE(&sessions->waiters, waiter, of_all);
 	sessions->waiter_count--;

@@ -13,6 +13,8 @@
 
 struct event;
 
+enum waiter_kind { WAITER_POLL, WAITER_STREAM, WAITER_KINDS };
+
 struct sessions {
 	struct worker *worker;
 	struct session_cache *cache;
@@ -21,6 +23,7 @@ struct sessions {
 	TAILQ_HEAD(, session_entry) queue; /* waited for and not fresh: the longest unread first */
 	TAILQ_HEAD(, waiter) waiters;
 	size_t waiter_count;
+	int64_t parked[WAITER_KINDS]; /* of them, those who are not hasty */
 	bool draining;
 	bool stopped; /* nothing is read any more */
 };
@@ -36,6 +39,7 @@ enum waiter_call {
 struct waiter {
 	struct request *req;
 	enum step (*look)(struct waiter *waiter, enum waiter_call call);
+	enum waiter_kind kind;
 	/* private to session_wait.c */
 	struct sessions *sessions;
 	struct session_entry *entry;
@@ -58,7 +62,7 @@ void sessions_drain(struct sessions *sessions, int64_t spread_ms);
 void sessions_stop(struct sessions *sessions);
 
 /* Parks `req` at the entry. A hasty one wants what the next read finds, and starts it. */
-STEP waiter_park(struct waiter *waiter, struct sessions *sessions, struct session_entry *entry, struct request *req,
+void waiter_park(struct waiter *waiter, struct sessions *sessions, struct session_entry *entry, struct request *req,
 		 bool hasty, enum step (*look)(struct waiter *waiter, enum waiter_call call));
 void waiter_set_hasty(struct waiter *waiter, bool hasty);
 /* WAITER_TIME then; it may be set again. */

@@ -81,6 +81,8 @@ const char *http_target_fault(struct span target);
 struct span http_decode(struct arena *arena, struct span raw, bool plus_is_space);
 
 void http_take_trace(struct http_exchange *ex); /* trace.c */
+/* The first preference of that name in one Prefer header: its value, unquoted, or empty. */
+bool http_preference(struct span list, const char *name, struct span *value);
 
 /* reply_problem() for those who end no step with it. */
 void http_send_problem(struct http_exchange *ex, int status, const char *field, const char *detail);

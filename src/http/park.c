@@ -2,6 +2,7 @@
 #include <event2/bufferevent.h>
 #include <event2/event.h>
 #include <event2/http.h>
+#include <sys/socket.h>
 
 #include "http/exchange.h"
 
@@ -9,15 +10,18 @@ static void watch_on_closed(evutil_socket_t fd, short what, void *arg)
 {
 	struct http_exchange *ex = arg;
 	request_left *left = ex->left;
+	char byte;
 
-	(void)fd;
-	(void)what;
+	/* a reset counts as readable; so does the next request, which waits its turn */
+	if (!(what & EV_CLOSED) && recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0)
+		return;
 	event_free(ex->watch);
 	ex->watch = NULL;
 	left(&ex->req, ex->left_arg);
 }
 
-/* Reading stays off (exchange.h): the kernel's word on the peer's half is enough. */
+/* Reading stays off (exchange.h): the kernel's word is enough. Edge-triggered, because neither what the
+ * client sends meanwhile nor an error of the socket goes away; evhttp has no event on the socket then. */
 void request_watch(struct request *req, request_left *left, void *arg)
 {
 	struct http_exchange *ex = req->exchange;
@@ -36,7 +40,8 @@ void request_watch(struct request *req, request_left *left, void *arg)
 	if (ex->watch != NULL || connection == NULL)
 		return;
 	bev = evhttp_connection_get_bufferevent(connection);
-	ex->watch = event_new(bufferevent_get_base(bev), bufferevent_getfd(bev), EV_CLOSED, watch_on_closed, ex);
+	ex->watch = event_new(bufferevent_get_base(bev), bufferevent_getfd(bev), EV_CLOSED | EV_READ | EV_ET | EV_PERSIST,
+			      watch_on_closed, ex);
 	if (ex->watch != NULL && event_add(ex->watch, NULL) != 0) {
 		event_free(ex->watch);
 		ex->watch = NULL;

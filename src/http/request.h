@@ -44,6 +44,9 @@ struct span request_header(const struct request *req, const char *name);
 struct span request_param(const struct request *req, const char *name);
 /* Decoded query parameter (RFC 3986; "+" is a space); absent if there is none. */
 struct span request_query(const struct request *req, const char *name);
+/* Value of a preference (RFC 7240: Prefer), the first if there are several; empty if it has none; absent if
+ * it isn't given. */
+struct span request_preference(const struct request *req, const char *name);
 /* "203.0.113.7", the peer of the connection. */
 const char *request_peer(const struct request *req);
 
