@@ -18,6 +18,7 @@
 #include "broker/body.h"
 #include "broker/caller.h"
 #include "broker/handlers.h"
+#include "broker/journal.h"
 #include "broker/ledger.h"
 
 enum { PAGE_DEFAULT = 50, PAGE_MAX = 100, REASON_MAX = 1000 };
@@ -171,24 +172,34 @@ static STEP put_unavailable(struct evaluation_put *put, const char *why)
 	return reply_unavailable(put->req, "the ledger", why);
 }
 
+/* The ledger doesn't have it: not yet, or it is none. */
+static enum step put_on_journal(void *ctx, const struct redis_reply *reply)
+{
+	struct evaluation_put *put = ctx;
+
+	if (reply->status == CALL_OK && reply->n > 0)
+		return put_unavailable(put, "the interview is still in the journal");
+	return reply_problem(put->req, 404, "id", "no such interview");
+}
+
 static enum step put_on_conversation(void *ctx, const struct postgres_reply *reply)
 {
 	struct evaluation_put *put = ctx;
 	struct worker *worker = worker_of(put->req);
 	struct arena *arena = &put->req->job.arena;
-	const char **params = arena_alloc(arena, 7 * sizeof(*params)), *lock;
+	const char **params = arena_alloc(arena, 8 * sizeof(*params)), *lock;
 
 	if (reply->status != CALL_OK)
 		return put_unavailable(put, arena_strdup(arena, span_of(reply->error)));
 	if (postgres_row_count(reply->rows[0]) == 0)
-		return reply_problem(put->req, 404, "id", "no such interview");
+		return journal_body(worker, &put->req->job, &put->id, put_on_journal, put);
 	put->cid = arena_strdup(arena, postgres_value(reply->rows[0], 0, 0));
 	put->req->conversation = put->cid;
 	lock = ledger_lock_of_conversation(arena, span_of(put->cid));
 
 	struct postgres_query queries[] = {
-		{STATEMENT_KEEP_EVALUATION, 6, params},
-		{STATEMENT_CONVERSATION_FACTS, 1, params + 6},
+		{STATEMENT_KEEP_EVALUATION, 7, params},
+		{STATEMENT_CONVERSATION_FACTS, 1, params + 7},
 	};
 	params[0] = put->cid;
 	params[1] = arena_strdup(arena, put->status);
@@ -196,7 +207,8 @@ static enum step put_on_conversation(void *ctx, const struct postgres_reply *rep
 	params[3] = put->reason.p ? arena_strdup(arena, put->reason) : NULL;
 	params[4] = NULL;
 	params[5] = "true";
-	params[6] = put->cid;
+	params[6] = NULL;
+	params[7] = put->cid;
 	return postgres_submit(worker_ledger_writer(worker, lock), &put->req->job, lock, 2, queries, put_on_kept, put);
 }
 

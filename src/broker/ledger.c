@@ -126,7 +126,7 @@ static enum step conversation_kept(void *ctx, const struct postgres_reply *reply
 	return ledger_end(write, LEDGER_KEPT, NULL);
 }
 
-enum { CONTENT_PARAMS = 22, EVALUATION_PARAMS = 6 };
+enum { CONTENT_PARAMS = 22, EVALUATION_PARAMS = 7 };
 
 /* The parameters of sql/keep_conversation.sql and sql/keep_evaluation.sql. */
 static void conversation_params(struct ledger_write *write, const struct conversation *c, const char **content,
@@ -165,6 +165,7 @@ static void conversation_params(struct ledger_write *write, const struct convers
 	evaluation[3] = pending ? NULL : c->evaluation_reason;
 	evaluation[4] = c->body_sha256;
 	evaluation[5] = config->evaluator == EVALUATOR_EXTERNAL ? "true" : "false";
+	evaluation[6] = content[18];
 }
 
 static void set_conversation(struct ledger_write *write, const struct conversation *conversation, struct span body,
