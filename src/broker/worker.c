@@ -312,6 +312,7 @@ static bool worker_open_http(struct worker *worker, int listen_fd)
 	};
 
 	options.routes = routes_public(&options.route_count);
+	options.fallback = routes_public_fallback;
 	worker->http = http_server_new(worker->base, listen_fd, &options);
 	return worker->http != NULL;
 }

@@ -25,6 +25,8 @@ struct http_route {
 struct http_server_options {
 	const struct http_route *routes; /* lives as long as the server */
 	size_t route_count;
+	/* Starts requests of any method for paths that no route has; NULL: they get 404. */
+	enum step (*fallback)(struct request *req);
 	const struct config_list *cors_origins; /* exact origins; NULL: no CORS */
 	size_t body_max;                 /* for all routes; far over it evhttp refuses by itself */
 	int64_t request_timeout_ms;      /* becomes the job's deadline */
