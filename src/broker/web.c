@@ -7,10 +7,10 @@
 #include "http/static_file.h"
 #include "http/static_path.h"
 
-/* The voice SDK loads its audio worklets from blob: URLs, and plays from them. Nothing else comes from
- * elsewhere; what it may talk to is web_connect_src. */
+/* Scripts from here alone (the voice SDK's worklets too: its workletPaths); recordings and workers may come
+ * from the page itself. What it may talk to besides us is web_connect_src. */
 #define POLICY \
-	"default-src 'self'; script-src 'self' blob:; worker-src 'self' blob:; media-src 'self' blob:; " \
+	"default-src 'self'; script-src 'self'; worker-src 'self' blob:; media-src 'self' blob:; " \
 	"img-src 'self' data:; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; " \
 	"connect-src 'self'"
 
