@@ -30,7 +30,8 @@ class Call:
 
     def __init__(self, end, webhook=None):
         self.webhook = check_behaviour(webhook)
-        self.reason = None  # why it ended
+        self.reason = None       # why it ended
+        self.followed_by = None  # the behaviour that was in force then
         self._end = end
         self._changed = threading.Condition()
         self._lines = 0
@@ -48,7 +49,8 @@ class Call:
         with self._changed:
             if self.over:
                 return
-            self._end(webhook or self.webhook)
+            self.followed_by = webhook or self.webhook
+            self._end(self.followed_by)
             self.reason = reason
             self._changed.notify_all()
 

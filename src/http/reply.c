@@ -187,8 +187,8 @@ STEP reply_body(struct request *req, int status, const char *content_type, struc
 	return DONE;
 }
 
-/* The flag keeps libevent from mapping the file, where a file that shrinks meanwhile is a SIGBUS; sendfile()
- * only sends less, and libevent then closes the connection. */
+/* Without the flag libevent would map the file, and copy it into its buffers when that fails. With it the file is
+ * sent by sendfile(); if it shrinks meanwhile, libevent finds that nothing more is sent and closes the connection. */
 STEP reply_descriptor(struct request *req, const char *content_type, int fd, size_t size)
 {
 	struct http_exchange *ex = req->exchange;
