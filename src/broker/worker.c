@@ -153,6 +153,7 @@ static void worker_take_reload(struct worker *worker, const struct config *confi
 	auth_keys_free(worker->keys);
 	worker->keys = keys;
 	token_cache_clear(worker->tokens);
+	http_server_set_cors_origins(worker->http, &config->cors_origins);
 	worker->config = config;
 	sessions_forget(worker->sessions);
 }

@@ -316,6 +316,11 @@ struct http_server *http_server_new(struct event_base *base, int fd,
 	return server;
 }
 
+void http_server_set_cors_origins(struct http_server *server, const struct config_list *origins)
+{
+	server->options.cors_origins = origins;
+}
+
 void http_server_drain(struct http_server *server)
 {
 	if (server->bound == NULL)

@@ -50,6 +50,8 @@ void http_listen_name(int fd, char *buffer, size_t size);
 /* Takes the listening socket. NULL on failure. */
 struct http_server *http_server_new(struct event_base *base, int fd, const struct http_server_options *options);
 
+/* For requests from now on. The list and its strings live until the server is freed. */
+void http_server_set_cors_origins(struct http_server *server, const struct config_list *origins);
 /* Stops accepting; requests under way go on and their connections close after them. */
 void http_server_drain(struct http_server *server);
 /* Requests that were started and whose replies the kernel has not got yet. */
