@@ -10,10 +10,11 @@ or, in a program:
 
 Needs the standard library only. A given seed makes the same conversations.
 """
+from .call import BEHAVIOURS
 from .conversation import Conversation, SHAPES, conversation_id, webhook
 from .delivery import Courier, Delivery
 from .service import Simulator
 from .signature import HEADER, sign, signature
 
-__all__ = ["Conversation", "Courier", "Delivery", "HEADER", "SHAPES", "Simulator", "conversation_id", "sign",
+__all__ = ["BEHAVIOURS", "Conversation", "Courier", "Delivery", "HEADER", "SHAPES", "Simulator", "conversation_id", "sign",
            "signature", "webhook"]

@@ -4,11 +4,13 @@ import json
 import random
 import time
 
-from .transcript import interview
+from .transcript import interview, spoken
 
 AGENT = "agent_3701k3ttaq12ewp8b7qv5rfyszkz"
 SHAPES = ("full", "minimal", "call_initiation_failure", "post_call_audio")
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
+
+TURN_MAX, TURNS_MAX = 4000, 400
 
 # From the end of a call until its analysis is done.
 ANALYSIS_SECS = 2
@@ -41,6 +43,7 @@ class Conversation:
         self.final_status = status
         self.failure_reason = failure_reason
         self.initiated = True  # False for an id that was minted and never used
+        self.told = []         # (role, message, second): what was really said, if somebody said it
         self._seed = self.rng.random()
 
     @property
@@ -58,6 +61,16 @@ class Conversation:
             end = self.start + int(duration)
         self.end = max(self.start, int(time.time() if end is None else end))
 
+    def tell(self, role, message):
+        """One turn; with the first of them the transcript is these, and no longer made up."""
+        if role not in ("agent", "user"):
+            raise ValueError(f"unknown role {role!r}: agent or user")
+        if not isinstance(message, str) or not 0 < len(message) <= TURN_MAX:
+            raise ValueError(f"message: a text of 1 to {TURN_MAX} characters")
+        if len(self.told) >= TURNS_MAX:
+            raise ValueError(f"at most {TURNS_MAX} turns")
+        self.told.append((role, message, max(0, int(time.time()) - self.start)))
+
     def data(self, with_user=True):
         """The full `data`: whoever it is asked for, the same bytes."""
         rng = random.Random(self._seed)
@@ -70,8 +83,12 @@ class Conversation:
         return frame
 
     def _transcript(self, rng, frame, duration):
+        role = self.dynamic_variables.get("role")
+        role = role if isinstance(role, str) and role else None
+        if self.told:
+            return spoken(list(self.told), self.agent_id), role or "open"
         if self.size is None:
-            return interview(rng, self.agent_id, duration, turns=self.turns)
+            return interview(rng, self.agent_id, duration, turns=self.turns, role=role)
         around = len(_json({**frame, "analysis": _analysis(random.Random(0), "")})) + 100
         return interview(rng, self.agent_id, duration, size=max(0, self.size - around))
 
@@ -109,7 +126,7 @@ class Conversation:
         return {
             "agent_id": self.agent_id, "agent_name": "Interviewer", "conversation_id": self.id,
             "start_time_unix_secs": self.start, "call_duration_secs": self.duration or 0,
-            "message_count": self.turns if self.size is None else None, "status": self.status,
+            "message_count": len(self.told) or (self.turns if self.size is None else None), "status": self.status,
             "call_successful": "success" if self.analysis and self.end is not None else "unknown",
             "direction": None, "rating": None,
         }

@@ -4,6 +4,8 @@ import hmac
 import http.server
 import json
 import secrets
+import select
+import socket
 import urllib.parse
 
 from .conversation import AGENT
@@ -11,6 +13,7 @@ from .conversation import AGENT
 PAGE_SIZE = 30
 PAGE_SIZE_MAX = 100
 BODY_MAX = 1 << 20
+HEARTBEAT_SECS = 0.25
 
 
 class ApiError(Exception):
@@ -44,9 +47,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def do_OPTIONS(self):
         self._body()
         self.send_response(204)
-        self.send_header("Access-Control-Allow-Methods", "GET, POST, OPTIONS")
-        self.send_header("Access-Control-Allow-Headers", "Content-Type, xi-api-key")
-        self.send_header("Content-Length", "0")
+        if self._origin_allowed():
+            self.send_header("Access-Control-Allow-Methods", "GET, POST, OPTIONS")
+            self.send_header("Access-Control-Allow-Headers", "Content-Type, xi-api-key")
+            self.send_header("Access-Control-Max-Age", "7200")
         self.end_headers()
 
     def _answer(self, method):
@@ -55,6 +59,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
             path = [urllib.parse.unquote(segment) for segment in parts.path.strip("/").split("/")]
             query = urllib.parse.parse_qs(parts.query)
             body = self._body()
+            if method == "GET" and path[:2] == ["sim", "conversations"] and path[3:] == ["line"]:
+                return self._line(self._known(path[2]))
             status, answer = self._route(method, path, query, body)
         except ApiError as error:
             status, answer = error.status, error.body
@@ -66,6 +72,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(text)))
         self.end_headers()
         self.wfile.write(text)
+        return None
 
     def _body(self):
         length = int(self.headers.get("Content-Length") or 0)
@@ -76,6 +83,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def _route(self, method, path, query, body):
         if path[0] == "sim":
+            if not self._origin_allowed():
+                raise ApiError(403, "forbidden_origin", "pages of this origin may not play the provider")
             return self._control(method, path[1:], json.loads(body) if body else {})
         if method != "GET" or path[:2] != ["v1", "convai"]:
             raise ApiError(404, "not_found", "no such route")
@@ -128,18 +137,61 @@ class Handler(http.server.BaseHTTPRequestHandler):
             return 202, {"deliveries": [d.report() for d in simulator.send_all(ids, **fields)]}
         if method == "POST" and len(path) == 3 and path[0] == "conversations":
             conversation = self._known(path[1])
-            if path[2] == "end":
+            if path[2] in ("end", "hangup"):
+                if path[2] == "hangup":
+                    fields = {"reason": "agent", **fields}
                 simulator.end(conversation.id, **fields)
                 return 200, {"conversation_id": conversation.id, "status": conversation.status,
                              "duration": conversation.duration}
+            if path[2] == "turns":
+                return 200, {"turns": simulator.tell(conversation.id, **fields)}
             if path[2] == "webhook":
                 return 202, simulator.send(conversation.id, **fields).report()
         raise ApiError(404, "not_found", "no such route")
 
+    # The line: server-sent events for as long as the call goes on
+
+    def _line(self, conversation):
+        if not self._origin_allowed():
+            raise ApiError(403, "forbidden_origin", "pages of this origin may not play the provider")
+        call = self.simulator.calls.get(conversation.id)
+        if call is None or call.over:
+            self.send_response(204)
+            self.end_headers()
+            return
+        self.close_connection = True
+        call.open_line()
+        try:
+            self.send_response(200)
+            self.send_header("Content-Type", "text/event-stream")
+            self.send_header("Cache-Control", "no-store")
+            self.send_header("Connection", "close")
+            self.end_headers()
+            while not call.wait_over(HEARTBEAT_SECS) and not self._peer_gone():
+                self.wfile.write(b":\n\n")
+            if call.over:
+                told = json.dumps({"reason": call.reason})
+                self.wfile.write(f"event: disconnect\ndata: {told}\n\n".encode())
+        except OSError:
+            pass  # gone, which is what we wait for
+        finally:
+            call.lose_line()
+
+    def _peer_gone(self):
+        """Whether the browser has closed it; it sends nothing on a line."""
+        readable, _, _ = select.select([self.connection], [], [], 0)
+        return bool(readable) and self.connection.recv(1, socket.MSG_PEEK) == b""
+
     # Headers and log
 
+    def _origin_allowed(self):
+        origin = self.headers.get("Origin")
+        return origin is None or self.simulator.origins is None or origin in self.simulator.origins
+
     def end_headers(self):
-        self.send_header("Access-Control-Allow-Origin", "*")
+        if self._origin_allowed():
+            self.send_header("Access-Control-Allow-Origin", self.headers.get("Origin") or "*")
+        self.send_header("Vary", "Origin")
         super().end_headers()
 
     def log_message(self, format, *arguments):

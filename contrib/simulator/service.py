@@ -3,6 +3,7 @@ import random
 import secrets
 import threading
 
+from .call import BEHAVIOURS, Call
 from .conversation import AGENT, Conversation, conversation_id, webhook
 from .delivery import Courier
 from .server import make_server
@@ -16,13 +17,21 @@ class Simulator:
     """
 
     def __init__(self, webhook_url=None, secret=None, listen=("127.0.0.1", 0), api_key=None, retry_scale=1.0,
-                 seed=None, serve=True):
+                 delay_scale=1.0, seed=None, serve=True, origins=None):
+        """`origins`: pages of these alone may call /sim/…; None: of any.
+
+        `retry_scale` and `delay_scale` multiply the provider's retries and the delays of
+        chosen webhook behaviours.
+        """
         if webhook_url is not None and not secret:
             raise ValueError("webhooks are signed: a secret is needed")
         self.secret = secret
         self.api_key = api_key or "sk_" + secrets.token_hex(16)
         self.rng = random.Random(seed) if seed is not None else random.Random()
+        self.delay_scale = delay_scale
+        self.origins = origins
         self.conversations = {}
+        self.calls = {}
         self._lock = threading.RLock()
         self.courier = Courier(webhook_url, retry_scale) if webhook_url is not None else None
         self.server = make_server(self, listen) if serve else None
@@ -43,8 +52,11 @@ class Simulator:
             self.conversations[conversation.id] = conversation
             return conversation
 
-    def begin(self, id=None, seed=None, **fields):
-        """A conversation that goes on until end(); fields as of Conversation."""
+    def begin(self, id=None, seed=None, webhook=None, **fields):
+        """A conversation that goes on until it ends; fields as of Conversation.
+
+        `webhook`: one of BEHAVIOURS, what follows its end unless that says otherwise.
+        """
         with self._lock:
             known = self.conversations.get(id)
             if known is not None and known.initiated:
@@ -53,13 +65,35 @@ class Simulator:
                 fields.setdefault("agent_id", known.agent_id)
             conversation = Conversation(id=id or conversation_id(self.rng),
                                         seed=self.rng.random() if seed is None else seed, **fields)
+            call = Call(lambda behaviour: self._follow_end(conversation, behaviour), webhook)
+            self.calls[conversation.id] = call
             self.conversations[conversation.id] = conversation
             return conversation
 
-    def end(self, id, end=None, duration=None):
+    def tell(self, id, role, message):
+        """A turn of a conversation that goes on; how many there are now."""
         conversation = self.conversations[id]
-        conversation.finish(end, duration)
+        if self.calls[id].over:
+            raise ValueError("the conversation is over")
+        conversation.tell(role, message)
+        return len(conversation.told)
+
+    def end(self, id, end=None, duration=None, webhook=None, reason="user"):
+        """Ends it as somebody did: the first time counts. `webhook`: one of BEHAVIOURS."""
+        conversation = self.conversations[id]
+        if conversation.end is None and (end is not None or duration is not None):
+            conversation.finish(end, duration)
+        self.calls[id].finish(reason, webhook)
         return conversation
+
+    def _follow_end(self, conversation, behaviour):
+        if conversation.end is None:
+            conversation.finish()
+        how = BEHAVIOURS[behaviour] if behaviour is not None else None
+        if how is None:
+            return
+        conversation.analysis = how.get("analysis", conversation.analysis)
+        self.send(conversation.id, delay=how.get("delay", 0.0) * self.delay_scale, duplicates=how.get("duplicates", 0))
 
     def hold(self, duration=60, **fields):
         """A conversation that is over already: it ended now unless `start` says otherwise."""
@@ -112,6 +146,8 @@ class Simulator:
         return self
 
     def stop(self):
+        for call in list(self.calls.values()):
+            call.abandon()
         if self._thread is not None:
             self.server.shutdown()
             self._thread.join()

@@ -78,16 +78,21 @@ def _message(rng, role_name, index):
     return answer(rng)
 
 
-def interview(rng, agent_id, duration, turns=None, size=None):
+def spoken(told, agent_id):
+    """The transcript of what was really said: (role, message, second)."""
+    return [_turn(role, message, second, agent_id) for role, message, second in told]
+
+
+def interview(rng, agent_id, duration, turns=None, size=None, role=None):
     """The transcript: `turns` entries, or as many as make about `size` bytes of JSON."""
-    role_name = rng.choice(ROLES)
+    role_name = role or rng.choice(ROLES)
     messages = []
     if size is not None:
         length = 0
         while length < size:
-            role = "user" if len(messages) % 2 else "agent"
+            speaker = "user" if len(messages) % 2 else "agent"
             messages.append(_message(rng, role_name, len(messages)))
-            entry = _turn(role, messages[-1], 1000, agent_id)
+            entry = _turn(speaker, messages[-1], 1000, agent_id)
             length += 1 + len(json.dumps(entry, ensure_ascii=False, separators=(",", ":")).encode())
     else:
         messages = [_message(rng, role_name, index) for index in range(turns)]

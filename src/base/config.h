@@ -54,6 +54,7 @@ struct config {
 	int64_t session_cache_entries; /* per worker */
 	struct config_list cors_origins;
 	char *web_root;
+	struct config_list web_connect_src;
 	int64_t request_timeout_ms;
 	int64_t drain_timeout_secs;
 	int log_level;

@@ -104,6 +104,37 @@ static void check_origins(struct check *check, const struct config *config)
 	}
 }
 
+/* A source of a Content-Security-Policy, and nothing that could end it: scheme://[*.]host[:port]. */
+static bool is_connect_source(const char *source)
+{
+	static const char *const schemes[] = {"https://", "wss://", "http://", "ws://"};
+	struct span host = SPAN_ABSENT;
+
+	for (size_t i = 0; i < sizeof(schemes) / sizeof(schemes[0]) && host.p == NULL; i++)
+		if (span_starts_with(span_of(source), span_of(schemes[i])))
+			host = span_of(source + strlen(schemes[i]));
+	if (span_starts_with(host, SPAN("*.")))
+		host = (struct span){host.p + 2, host.n - 2};
+	if (host.n == 0)
+		return false;
+	for (size_t i = 0; i < host.n; i++)
+		if (!strchr("abcdefghijklmnopqrstuvwxyz0123456789.-:[]", host.p[i]))
+			return false;
+	return true;
+}
+
+static void check_connect_src(struct check *check, const struct config *config)
+{
+	for (size_t i = 0; i < config->web_connect_src.count; i++) {
+		const char *source = config->web_connect_src.items[i];
+
+		if (!is_connect_source(source))
+			find(check, true, "web_connect_src",
+			     "%s is not of the form https://host, wss://host or https://*.host (lower case, no path)",
+			     log_quote((char[256]){0}, 256, span_of(source)));
+	}
+}
+
 static void check_choices(struct check *check, const struct config *config)
 {
 	if (config->environment == ENVIRONMENT_DEVELOPMENT)
@@ -124,6 +155,7 @@ bool config_check(const struct config *config, config_problem_cb *report, void *
 	check_required(&check, config);
 	check_listeners(&check, config);
 	check_origins(&check, config);
+	check_connect_src(&check, config);
 	check_choices(&check, config);
 	return !check.failed;
 }

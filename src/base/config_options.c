@@ -68,6 +68,8 @@ const struct config_option option_table[OPTION_COUNT] = {
 	 .help = "sessions that each worker remembers between polls, about 600 bytes each"},
 	{AT(cors_origins), LIST, .help = "origins that browsers may call from, comma-separated, exact"},
 	{AT(web_root), STRING, .help = "directory of a static web application to serve"},
+	{AT(web_connect_src), LIST, .value = "https://*.elevenlabs.io, wss://*.elevenlabs.io",
+	 .help = "origins that the web application may connect to besides its own, comma-separated"},
 	{AT(request_timeout_ms), INT(100, 600000), .value = "10000", .help = "deadline of a request"},
 	{AT(drain_timeout_secs), INT(0, 3600), .value = "30",
 	 .help = "how long requests under way may take after SIGTERM"},

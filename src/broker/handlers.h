@@ -10,6 +10,7 @@ enum step results_start(struct request *req);           /* results.c */
 enum step evaluation_put_start(struct request *req);    /* evaluation.c */
 enum step evaluations_list_start(struct request *req);  /* evaluation.c */
 enum step webhook_start(struct request *req);           /* webhook.c */
+enum step web_start(struct request *req);               /* web.c */
 enum step livez_start(struct request *req);             /* health.c */
 enum step readyz_start(struct request *req);            /* health.c */
 

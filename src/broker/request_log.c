@@ -4,10 +4,11 @@
 #include "broker/handlers.h"
 #include "broker/worker.h"
 
-/* Polls and probes come by the thousand and say nothing while they go well. */
+/* Polls, probes and files come by the thousand and say nothing while they go well. */
 static bool is_sampled(const struct request *req)
 {
-	return req->status < 400 && req->route && (strstr(req->route, "/by-session/") || strstr(req->route, "yz"));
+	return req->status < 400 && req->route &&
+	       (strstr(req->route, "/by-session/") || strstr(req->route, "yz") || strcmp(req->route, "web_root") == 0);
 }
 
 static void add(struct text *line, const char *key, const char *value)

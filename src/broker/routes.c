@@ -30,6 +30,11 @@ const struct http_route *routes_public(size_t *count)
 	return public_routes;
 }
 
+enum step routes_public_fallback(struct request *req)
+{
+	return web_start(req);
+}
+
 const struct http_route *routes_admin(size_t *count)
 {
 	*count = sizeof(admin_routes) / sizeof(*admin_routes);

@@ -5,6 +5,7 @@
 #include "http/server.h"
 
 const struct http_route *routes_public(size_t *count);
+enum step routes_public_fallback(struct request *req); /* what no route takes */
 const struct http_route *routes_admin(size_t *count);
 
 #endif

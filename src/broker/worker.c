@@ -153,6 +153,7 @@ static void worker_take_reload(struct worker *worker, const struct config *confi
 	auth_keys_free(worker->keys);
 	worker->keys = keys;
 	token_cache_clear(worker->tokens);
+	http_server_set_cors_origins(worker->http, &config->cors_origins);
 	worker->config = config;
 	sessions_forget(worker->sessions);
 }
@@ -312,6 +313,7 @@ static bool worker_open_http(struct worker *worker, int listen_fd)
 	};
 
 	options.routes = routes_public(&options.route_count);
+	options.fallback = routes_public_fallback;
 	worker->http = http_server_new(worker->base, listen_fd, &options);
 	return worker->http != NULL;
 }

@@ -1,5 +1,3 @@
-#include <sys/stat.h>
-
 #include "auth/bearer.h"
 #include "base/json.h"
 #include "cli/cli.h"
@@ -71,12 +69,10 @@ static void check_keys(const struct config *config, struct findings *findings)
 static void check_files_and_urls(const struct config *config, struct findings *findings)
 {
 	const char *error = NULL;
-	struct stat status;
 
 	if (!redis_url_check(config->redis_url, &error))
 		add_fatal(findings, "redis_url", error);
-	if (config->web_root && (stat(config->web_root, &status) != 0 || !S_ISDIR(status.st_mode)))
-		add_fatal(findings, "web_root", "web_root is not a directory that can be read");
+	findings->fatal |= !cli_check_web_root(config, add_finding, findings);
 }
 
 /* Names of files and values of options may hold bytes that aren't UTF-8. */

@@ -3,6 +3,8 @@
 #include <getopt.h>
 #include <stdarg.h>
 
+#include "http/static_open.h"
+
 enum { OPTION_FIRST = 256 }; /* beyond every character */
 
 static void fail(const char *command, const char *format, va_list args)
@@ -89,7 +91,22 @@ bool cli_load_config(struct config *config, const char *file)
 	return config_load(config, file, print_problem, NULL);
 }
 
+bool cli_check_web_root(const struct config *config, config_problem_cb *report, void *arg)
+{
+	const char *fault = config->web_root ? static_root_fault(config->web_root) : NULL;
+	char path[256], message[512];
+
+	if (!fault)
+		return true;
+	snprintf(message, sizeof(message), "%s can't be served: %s",
+		 log_quote(path, sizeof(path), span_of(config->web_root)), fault);
+	report(&(struct config_problem){true, "web_root", message}, arg);
+	return false;
+}
+
 bool cli_check(const struct config *config)
 {
-	return config_check(config, print_problem, NULL);
+	bool ok = config_check(config, print_problem, NULL);
+
+	return cli_check_web_root(config, print_problem, NULL) && ok;
 }

@@ -26,6 +26,9 @@ int cli_read_options(int argc, char **argv, const char *help, const struct cli_o
  * "debrief: SOURCE: message" (warnings: "debrief: SOURCE: warning: …"). False if one was fatal; config_deinit() in either case. */
 bool cli_load_config(struct config *config, const char *file) __attribute__((warn_unused_result));
 bool cli_check(const struct config *config) __attribute__((warn_unused_result));
+/* False, and a finding, if web_root is set and can't be served. cli_check() asks it too. */
+bool cli_check_web_root(const struct config *config, config_problem_cb *report, void *arg)
+	__attribute__((warn_unused_result));
 
 /* "debrief: " and the message on standard error; returns the exit status for it. */
 int cli_fail(const char *format, ...) __attribute__((format(printf, 1, 2)));

@@ -55,7 +55,7 @@ struct http_exchange {
 	struct request req; /* first: its job's end frees the exchange */
 	struct http_server *server;
 	struct evhttp_request *evreq; /* NULL once answered */
-	struct span query;            /* raw, of evreq */
+	struct span path, query;      /* raw, of evreq */
 	struct http_match match;
 	const char *origin; /* the configured origin that the request names, or NULL */
 	bool close;         /* the reply must end the connection */

@@ -6,6 +6,7 @@
 #include <event2/http.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <unistd.h>
 
 #define EXPOSED_HEADERS "ETag, Retry-After, Preference-Applied, X-Request-Id"
 
@@ -130,36 +131,49 @@ static void watch_writing(struct http_server *server, struct evhttp_request *evr
 	evhttp_connection_set_closecb(connection, unwritten_on_close, server);
 }
 
-/* An absent body is none at all (204, 304). evhttp's request is gone behind this. */
-static void send_reply(struct http_exchange *ex, int status, const char *content_type, struct span body)
+/* evhttp would leave it out for HEAD, and for HTTP/1.0. */
+static void add_content_length(struct http_exchange *ex, size_t n)
+{
+	char length[24];
+
+	snprintf(length, sizeof(length), "%zu", n);
+	add_header(ex, "Content-Length", length);
+}
+
+/* What is in evhttp's buffer is the body. evhttp's request is gone behind this. */
+static void send_buffered(struct http_exchange *ex, int status, const char *content_type)
 {
 	struct evhttp_request *evreq = ex->evreq;
 	struct http_server *server = ex->server;
-	char length[24];
 
-	if (evreq == NULL)
-		return;
 	request_watch(&ex->req, NULL, NULL);
 	add_common_headers(ex);
 	if (content_type != NULL)
 		add_header(ex, "Content-Type", content_type);
-	if (body.p != NULL) {
-		/* evhttp would leave it out for HEAD, and for HTTP/1.0. */
-		snprintf(length, sizeof(length), "%zu", body.n);
-		add_header(ex, "Content-Length", length);
-		if (ex->req.method != HTTP_HEAD)
-			evbuffer_add(evhttp_request_get_output_buffer(evreq), body.p, body.n);
-	}
 	watch_writing(server, evreq);
 	evhttp_send_reply(evreq, status, status_title(status), NULL);
 
 	ex->evreq = NULL;
+	ex->path = SPAN_ABSENT;
 	ex->query = SPAN_ABSENT;
 	ex->req.body = SPAN_ABSENT;
 	ex->req.status = status;
 	server->unanswered--;
 	if (server->options.answered != NULL)
 		server->options.answered(&ex->req);
+}
+
+/* An absent body is none at all (204, 304). */
+static void send_reply(struct http_exchange *ex, int status, const char *content_type, struct span body)
+{
+	if (ex->evreq == NULL)
+		return;
+	if (body.p != NULL) {
+		add_content_length(ex, body.n);
+		if (ex->req.method != HTTP_HEAD)
+			evbuffer_add(evhttp_request_get_output_buffer(ex->evreq), body.p, body.n);
+	}
+	send_buffered(ex, status, content_type);
 }
 
 STEP reply_json(struct request *req, int status, struct span body)
@@ -170,6 +184,30 @@ STEP reply_json(struct request *req, int status, struct span body)
 STEP reply_body(struct request *req, int status, const char *content_type, struct span body)
 {
 	send_reply(req->exchange, status, content_type, body.p ? body : SPAN(""));
+	return DONE;
+}
+
+/* Without the flag libevent would map the file, and copy it into its buffers when that fails. With it the file is
+ * sent by sendfile(); if it shrinks meanwhile, libevent finds that nothing more is sent and closes the connection. */
+STEP reply_descriptor(struct request *req, const char *content_type, int fd, size_t size)
+{
+	struct http_exchange *ex = req->exchange;
+	struct evbuffer *output = ex->evreq ? evhttp_request_get_output_buffer(ex->evreq) : NULL;
+
+	if (output == NULL || req->method == HTTP_HEAD) {
+		close(fd);
+	} else {
+		evbuffer_set_flags(output, EVBUFFER_FLAG_DRAINS_TO_FD);
+		if (evbuffer_add_file(output, fd, 0, (ev_off_t)size) != 0) {
+			close(fd);
+			evhttp_clear_headers(evhttp_request_get_output_headers(ex->evreq));
+			return reply_problem(req, 503, NULL, "out of memory");
+		}
+	}
+	if (output != NULL) {
+		add_content_length(ex, size);
+		send_buffered(ex, 200, content_type);
+	}
 	return DONE;
 }
 

@@ -152,6 +152,11 @@ struct span request_query(const struct request *req, const char *name)
 	return SPAN_ABSENT;
 }
 
+struct span request_path(const struct request *req)
+{
+	return req->exchange->path;
+}
+
 const char *request_peer(const struct request *req)
 {
 	return req->exchange->peer;

@@ -47,6 +47,11 @@ struct span request_query(const struct request *req, const char *name);
 /* Value of a preference (RFC 7240: Prefer), the first if there are several; empty if it has none; absent if
  * it isn't given. */
 struct span request_preference(const struct request *req, const char *name);
+/* Path of the target, as it was sent. */
+struct span request_path(const struct request *req);
+/* Whether a list of Accept or Accept-Encoding names the item (in lower case) with a weight above
+ * 0 (RFC 9110, 12.5). Wildcards don't count. */
+bool request_accepts(const struct request *req, const char *header, const char *item);
 /* "203.0.113.7", the peer of the connection. */
 const char *request_peer(const struct request *req);
 
@@ -64,6 +69,9 @@ void reply_headerf(struct request *req, const char *name, const char *format, ..
 STEP reply_json(struct request *req, int status, struct span body);
 /* Any other type; copies the body. */
 STEP reply_body(struct request *req, int status, const char *content_type, struct span body);
+/* 200 with the first `size` bytes of a file, which go to the socket without passing through our memory.
+ * Takes the descriptor. If the file has become shorter, the connection ends early. */
+STEP reply_descriptor(struct request *req, const char *content_type, int fd, size_t size);
 /* No body: 204, 304. */
 STEP reply_empty(struct request *req, int status);
 

@@ -157,16 +157,20 @@ static struct http_exchange *exchange_new(struct http_server *server, struct evh
 	return ex;
 }
 
+static bool is_preflight(const struct request *req)
+{
+	return req->method == HTTP_OPTIONS && request_header(req, "Origin").p != NULL &&
+	       request_header(req, "Access-Control-Request-Method").p != NULL;
+}
+
 /* A preflight needs no authentication and tells a stranger nothing (Fetch standard, 4.9). */
 static enum step answer_options(struct http_exchange *ex)
 {
 	struct request *req = &ex->req;
 	struct arena *arena = &req->job.arena;
-	bool preflight = request_header(req, "Origin").p != NULL &&
-			 request_header(req, "Access-Control-Request-Method").p != NULL;
 	unsigned methods = ex->match.methods;
 
-	if (preflight) {
+	if (is_preflight(req)) {
 		if (ex->origin == NULL)
 			return reply_empty(req, 204);
 		if (methods == 0)
@@ -213,7 +217,6 @@ static enum step exchange_start(struct http_exchange *ex)
 {
 	struct span target = span_of(evhttp_request_get_uri(ex->evreq));
 	struct request *req = &ex->req;
-	struct span path;
 	const char *fault;
 
 	fault = http_framing_fault(ex->evreq);
@@ -228,9 +231,11 @@ static enum step exchange_start(struct http_exchange *ex)
 	if (fault != NULL)
 		return reply_problem(req, 400, NULL, "%s", fault);
 	ex->query = target;
-	path = span_cut(&ex->query, '?');
+	ex->path = span_cut(&ex->query, '?');
 
-	http_routes_match(ex->server->routes, req->method, path, &ex->match);
+	http_routes_match(ex->server->routes, req->method, ex->path, &ex->match);
+	if (ex->match.methods == 0 && ex->server->options.fallback != NULL && !is_preflight(req))
+		return ex->server->options.fallback(req);
 	if (req->method == HTTP_OPTIONS)
 		return answer_options(ex);
 	if (ex->match.methods == 0)
@@ -309,6 +314,11 @@ struct http_server *http_server_new(struct event_base *base, int fd,
 		return NULL;
 	}
 	return server;
+}
+
+void http_server_set_cors_origins(struct http_server *server, const struct config_list *origins)
+{
+	server->options.cors_origins = origins;
 }
 
 void http_server_drain(struct http_server *server)

@@ -25,6 +25,8 @@ struct http_route {
 struct http_server_options {
 	const struct http_route *routes; /* lives as long as the server */
 	size_t route_count;
+	/* Starts requests of any method for paths that no route has; NULL: they get 404. */
+	enum step (*fallback)(struct request *req);
 	const struct config_list *cors_origins; /* exact origins; NULL: no CORS */
 	size_t body_max;                 /* for all routes; far over it evhttp refuses by itself */
 	int64_t request_timeout_ms;      /* becomes the job's deadline */
@@ -48,6 +50,8 @@ void http_listen_name(int fd, char *buffer, size_t size);
 /* Takes the listening socket. NULL on failure. */
 struct http_server *http_server_new(struct event_base *base, int fd, const struct http_server_options *options);
 
+/* For requests from now on. The list and its strings live until the server is freed. */
+void http_server_set_cors_origins(struct http_server *server, const struct config_list *origins);
 /* Stops accepting; requests under way go on and their connections close after them. */
 void http_server_drain(struct http_server *server);
 /* Requests that were started and whose replies the kernel has not got yet. */

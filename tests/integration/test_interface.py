@@ -1,6 +1,6 @@
-"""The HTTP interface, rule by rule: saves, polls, results, CORS, probes.
+"""The HTTP interface, rule by rule: saves, polls, results, probes.
 
-Bearer tokens are in test_auth.py, webhooks in test_webhook.py, evaluations in test_evaluation.py.
+Bearer tokens are in test_auth.py, webhooks in test_webhook.py, evaluations in test_evaluation.py, CORS in test_cors.py.
 """
 
 import datetime
@@ -636,112 +636,6 @@ def test_a_client_that_goes_away(api, lab):
             )
     assert api.request("GET", "/livez").status_code == 200
     ok(api.save(api.user(), new_sid()))
-
-
-# ── CORS ────────────────────────────────────────────────────────────────────
-
-ORIGIN = "https://app.example"
-EXPOSED = {"etag", "retry-after", "preference-applied", "x-request-id"}
-
-
-@pytest.fixture(scope="module")
-def cors_node(lab):
-    with lab.node(cors_origins=f"{ORIGIN},http://localhost:3000") as node:
-        yield node
-
-
-def words(value):
-    return {word.strip().lower() for word in value.split(",")}
-
-
-def assert_cors(answer, origin=ORIGIN):
-    assert answer.headers.get("Access-Control-Allow-Origin") == origin, f"{answer.status_code}: {answer.headers}"
-    assert "origin" in words(answer.headers["Vary"])
-    assert EXPOSED <= words(answer.headers["Access-Control-Expose-Headers"])
-
-
-def test_cors_on_every_answer(api, cors_node):
-    user, sid, given = api.user(), new_sid(), {"Origin": ORIGIN}
-
-    def send(method, path, who=user, more=None, **options):
-        return api.request(method, path, cors_node, who, {**given, **(more or {})}, **options)
-
-    path = f"/api/interviews/by-session/{sid}"
-    saved = send("POST", "/api/save-interview", json={"client_session_id": sid, "ended_by": "user"})
-    poll = send("GET", path)
-    for status, answer in (
-        (200, saved),
-        (200, poll),
-        (304, send("GET", path, more={"If-None-Match": poll.headers["ETag"]})),
-        (400, send("POST", "/api/save-interview", json={})),
-        (401, send("GET", path, who=None)),
-        (404, send("GET", path + "x")),
-        (404, send("GET", "/nowhere")),
-        (409, send("POST", "/api/save-interview", who=api.user(), json={"client_session_id": sid})),
-        (413, send("POST", "/api/save-interview", data=b"x" * 70_000)),
-    ):
-        assert answer.status_code == status, answer.text
-        assert_cors(answer)
-
-
-def test_cors_origins_are_exact(api, cors_node):
-    for origin in (
-        "https://app.example.evil",
-        "https://app.example:443",
-        "http://app.example",
-        "https://APP.example.",
-        "null",
-        "https://app.example/",
-        "*",
-        "https://app.example, http://localhost:3000",
-    ):
-        answer = api.request("GET", "/nowhere", cors_node, headers={"Origin": origin})
-        assert "Access-Control-Allow-Origin" not in answer.headers, origin
-        assert "origin" in words(answer.headers.get("Vary", "")), "a cache must not mix origins up"
-    assert_cors(api.request("GET", "/nowhere", cors_node, headers={"Origin": "http://localhost:3000"}), "http://localhost:3000")
-
-
-def test_preflights(api, cors_node):
-    for method, path in (
-        ("POST", "/api/save-interview"),
-        ("GET", f"/api/interviews/by-session/{new_sid()}"),
-        ("GET", f"/api/interviews/{uuid.uuid4()}/results"),
-        ("PUT", f"/api/interviews/{uuid.uuid4()}/evaluation"),
-    ):
-        answer = api.request(
-            "OPTIONS",
-            path,
-            cors_node,
-            headers={
-                "Origin": ORIGIN,
-                "Access-Control-Request-Method": method,
-                "Access-Control-Request-Headers": "authorization,if-none-match",
-            },
-        )
-        assert answer.status_code == 204 and answer.content == b"", f"{path}: {answer.status_code}"
-        assert answer.headers["Access-Control-Allow-Origin"] == ORIGIN
-        assert {"authorization", "content-type", "if-none-match", "prefer", "last-event-id", "traceparent"} <= words(
-            answer.headers["Access-Control-Allow-Headers"]
-        )
-        assert method.lower() in words(answer.headers["Access-Control-Allow-Methods"])
-        assert answer.headers["Access-Control-Max-Age"] == "7200"
-        assert "origin" in words(answer.headers["Vary"])
-
-
-def test_preflights_of_strangers_allow_nothing(api, cors_node):
-    answer = api.request(
-        "OPTIONS",
-        "/api/save-interview",
-        cors_node,
-        headers={"Origin": "https://evil.example", "Access-Control-Request-Method": "POST"},
-    )
-    assert answer.status_code < 500
-    assert "Access-Control-Allow-Origin" not in answer.headers
-
-
-def test_no_cors_without_configuration(api):
-    answer = api.request("GET", "/nowhere", headers={"Origin": ORIGIN})
-    assert not [name for name in answer.headers if name.lower().startswith("access-control-")]
 
 
 # ── probes ──────────────────────────────────────────────────────────────────

@@ -8,7 +8,7 @@ import pytest
 import requests
 
 from lab import wait_for
-from simulator import HEADER, SHAPES, Conversation, Simulator, sign, signature, webhook
+from simulator import BEHAVIOURS, HEADER, SHAPES, Conversation, Simulator, sign, signature, webhook
 from simulator.delivery import RETRY_DELAYS
 
 SECRET = "wsec_" + "ab" * 32
@@ -269,3 +269,139 @@ def test_it_is_played_by_hand(simulator, receiver):
     assert requests.post(f"{base}/conversations/{id}/end", json={"nonsense": 1}, timeout=10).status_code == 422
     assert requests.post(f"{base}/conversations/conv_x/end", json={}, timeout=10).status_code == 404
     assert requests.options(base + "/conversations", timeout=10).status_code == 204
+
+
+# ── as the browser's application plays it ───────────────────────────────────
+
+PAGE = {"Origin": "http://127.0.0.1:18080"}
+
+
+def control(simulator, *path, method="POST", status=200, headers=None, **fields):
+    url = "/".join([simulator.url, "sim/conversations", *path])
+    answer = requests.request(method, url, json=fields, headers={**PAGE, **(headers or {})}, timeout=10)
+    assert answer.status_code == status, answer.text
+    return answer.json()
+
+
+def begin(simulator, **fields):
+    return control(simulator, status=201, **fields)["conversation_id"]
+
+
+def arrived(receiver, count):
+    wait_for(lambda: len(receiver.requests) == count, f"{count} webhooks")
+    return [verified(request) for request in receiver.requests]
+
+
+@pytest.fixture
+def quick(receiver):
+    """Delays of chosen behaviours are fiftieths of themselves."""
+    with Simulator(receiver.url, SECRET, seed=7, retry_scale=0.0005, delay_scale=0.02) as simulator:
+        yield simulator
+
+
+@pytest.mark.parametrize("at_start", [True, False])
+@pytest.mark.parametrize("behaviour", BEHAVIOURS)
+def test_behaviours_of_the_webhook(quick, receiver, behaviour, at_start):
+    variables = {"client_session_id": "s1", "user_id": "u1", "role": "glass blower", "resume": "I blow glass."}
+    id = begin(quick, user_id="u1", dynamic_variables=variables, **({"webhook": behaviour} if at_start else {}))
+    assert receiver.requests == []
+    began = time.monotonic()
+    for _ in range(3):  # the first one counts
+        control(quick, id, "end", **({} if at_start else {"webhook": behaviour}))
+    if behaviour == "never":
+        other = begin(quick, webhook="at-once")
+        control(quick, other, "end")
+        assert [told["data"]["conversation_id"] for told in arrived(receiver, 1)] == [other]
+        assert len(quick.courier.deliveries) == 1
+        return
+    told = arrived(receiver, 2 if behaviour == "twice" else 1)
+    waited = {"after-5s": 0.1, "after-70s": 1.4}.get(behaviour, 0)
+    assert receiver.requests[0][0] - began >= waited
+    assert len(quick.courier.deliveries) == len(told)
+    assert len({body for _, _, body in receiver.requests}) == 1
+    data = told[0]["data"]
+    client = data["conversation_initiation_client_data"]
+    assert client["user_id"] == "u1" and variables.items() <= client["dynamic_variables"].items()
+    assert (data["analysis"] is None) == (behaviour == "evaluation-failed")
+    assert "glass blower" in data["transcript"][0]["message"]
+
+
+def test_an_unknown_behaviour_is_refused(simulator):
+    control(simulator, status=422, webhook="perhaps")
+    id = begin(simulator)
+    control(simulator, id, "end", status=422, webhook="perhaps")
+    control(simulator, id, "hangup", status=422, reason="perhaps")
+    assert simulator.conversations[id].status == "in-progress"
+
+
+def test_what_was_said_is_the_transcript(simulator, receiver):
+    id = begin(simulator, webhook="at-once")
+    assert control(simulator, id, "turns", role="agent", message="Why glass?") == {"turns": 1}
+    assert control(simulator, id, "turns", role="user", message="It's «hot».") == {"turns": 2}
+    for wrong in ({"role": "system", "message": "x"}, {"role": "user", "message": ""}, {"role": "user", "message": None},
+                  {"role": "user", "message": "x" * 5000}):
+        control(simulator, id, "turns", status=422, **wrong)
+    control(simulator, id, "end")
+    control(simulator, id, "turns", status=422, role="user", message="too late")
+    turns = arrived(receiver, 1)[0]["data"]["transcript"]
+    assert [(turn["role"], turn["message"]) for turn in turns] == [("agent", "Why glass?"), ("user", "It's «hot».")]
+    assert all(turn["time_in_call_secs"] in (0, 1, 2, 3) for turn in turns)
+
+
+def open_line(simulator, id):
+    line = requests.get(f"{simulator.url}/sim/conversations/{id}/line", headers=PAGE, stream=True, timeout=10)
+    assert line.status_code == 200 and line.headers["Content-Type"] == "text/event-stream"
+    assert line.headers["Access-Control-Allow-Origin"] == PAGE["Origin"]
+    return line
+
+
+def events(line):
+    return [part.decode() for part in line.iter_lines() if part and not part.startswith(b":")]
+
+
+@pytest.mark.parametrize(("verb", "fields", "reason"), [
+    ("end", {}, "user"), ("hangup", {}, "agent"), ("hangup", {"reason": "error"}, "error")])
+def test_the_line_tells_how_it_ended(simulator, receiver, verb, fields, reason):
+    id = begin(simulator, webhook="at-once")
+    with open_line(simulator, id) as line:
+        control(simulator, id, verb, **fields)
+        assert events(line) == ["event: disconnect", f'data: {{"reason": "{reason}"}}']
+    arrived(receiver, 1)
+    again = requests.get(f"{simulator.url}/sim/conversations/{id}/line", headers=PAGE, timeout=10)
+    assert (again.status_code, again.content) == (204, b"")
+
+
+def test_a_lost_line_ends_the_call(simulator, receiver):
+    """A closed tab says nothing; the provider notices."""
+    id = begin(simulator, webhook="twice")
+    open_line(simulator, id).close()
+    assert {told["data"]["conversation_id"] for told in arrived(receiver, 2)} == {id}
+    assert simulator.calls[id].reason == "error"
+
+
+def test_a_line_that_comes_back_in_time_is_the_same_call(simulator, receiver):
+    id = begin(simulator, webhook="at-once")
+    first = open_line(simulator, id)
+    second = open_line(simulator, id)
+    first.close()
+    other = begin(simulator, webhook="at-once")
+    open_line(simulator, other).close()  # lost after `first`: when this one is noticed, that one would have been
+    assert arrived(receiver, 1)[0]["data"]["conversation_id"] == other
+    assert not simulator.calls[id].over
+    control(simulator, id, "end")
+    assert events(second)[0] == "event: disconnect"
+    arrived(receiver, 2)
+
+
+def test_pages_of_other_origins(receiver):
+    with Simulator(receiver.url, SECRET, origins=[PAGE["Origin"]]) as simulator:
+        url = simulator.url + "/sim/conversations"
+        for origin, status in ((PAGE["Origin"], 201), (None, 201), ("http://evil.example", 403), ("null", 403)):
+            headers = {"Origin": origin} if origin else {}
+            answer = requests.post(url, data="{}", headers={**headers, "Content-Type": "text/plain"}, timeout=10)
+            assert answer.status_code == status, origin
+            preflight = requests.options(url, headers=headers, timeout=10)
+            allowed = [preflight.headers.get("Access-Control-Allow-Origin"), answer.headers.get("Access-Control-Allow-Origin")]
+            assert allowed == ([None] * 2 if status == 403 else [origin or "*"] * 2)
+            assert ("Access-Control-Allow-Headers" in preflight.headers) == (status == 201)
+            assert "Origin" in answer.headers["Vary"]

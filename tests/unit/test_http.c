@@ -85,6 +85,19 @@ static enum step start_problem(struct request *req)
 	return reply_problem(req, 409, "client_session_id", "not \"yours\" \xff");
 }
 
+/* What no route takes; a path that begins so asks what the client accepts. */
+static enum step start_fallback(struct request *req)
+{
+	struct span path = request_path(req);
+
+	if (span_starts_with(path, SPAN("/accepts")))
+		return reply_body(req, 200, "text/plain",
+				  request_accepts(req, "Accept", "text/html") ? SPAN("yes") : SPAN("no"));
+	if (span_is(path, "/else/%41"))
+		return reply_body(req, 200, "text/plain", path);
+	return reply_problem(req, 404, NULL, "there is nothing at this path");
+}
+
 static const struct http_route routes[] = {
 	{HTTP_GET, "/", start_etag, 0},
 	{HTTP_GET, "/things/:name", start_echo, 0},
@@ -107,6 +120,7 @@ static int setup(void **state)
 	struct http_server_options options = {
 		.routes = routes,
 		.route_count = sizeof(routes) / sizeof(routes[0]),
+		.fallback = start_fallback,
 		.cors_origins = &origins,
 		.body_max = SERVER_BODY_MAX,
 		.request_timeout_ms = 1000,
@@ -502,6 +516,43 @@ static void test_cors(void **state)
 	assert_value(ask(*state, GET("/etag", "")), "Vary", "Origin");
 }
 
+static void test_fallback(void **state)
+{
+	struct fixture *fixture = *state;
+
+	assert_body(ask(fixture, GET("/else/%41?q", "")), "/else/%41");
+	assert_string_equal(fixture->last_route, "-");
+	assert_problem(ask(fixture, "POST /else HTTP/1.1\r\n" HOST "Content-Length: 0\r\n\r\n"), 404);
+	assert_problem(ask(fixture, "POST /things/x HTTP/1.1\r\n" HOST "Content-Length: 0\r\n\r\n"), 405);
+	assert_body(ask(fixture, GET("/things/x", "")), "name=x q= empty=0 none=0 x=");
+}
+
+static void assert_accepts(struct fixture *fixture, const char *list, const char *answer)
+{
+	char request[256];
+
+	snprintf(request, sizeof(request), "GET /accepts HTTP/1.1\r\n" HOST "Accept: %s\r\n\r\n", list);
+	assert_body(ask(fixture, request), answer);
+}
+
+static void test_accepts(void **state)
+{
+	static const char *const accepted[] = {
+		"text/html", "TEXT/html", "image/png, text/html", "a/b;q=0, text/html;q=0.001;x=0 ,c/d",
+		"text/html ; q=1", "text/html;level=1;q=0.1", "text/html;q", "text/html;q=",
+	};
+	static const char *const others[] = {
+		"*/*", "text/*", "text/html;q=0", "text/html; Q = 0.000", "text/html;level=1;q=0.0", "text/htmlx",
+		"xtext/html", "", ",;,=", "text / html",
+	};
+
+	for (size_t i = 0; i < sizeof(accepted) / sizeof(accepted[0]); i++)
+		assert_accepts(*state, accepted[i], "yes");
+	for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++)
+		assert_accepts(*state, others[i], "no");
+	assert_body(ask(*state, GET("/accepts", "")), "no");
+}
+
 #define PREFLIGHT(target, origin) \
 	"OPTIONS " target " HTTP/1.1\r\n" HOST "Origin: " origin \
 	"\r\nAccess-Control-Request-Method: PUT\r\n\r\n"
@@ -704,6 +755,8 @@ int main(void)
 		SERVER_TEST(test_bodies_too_large),
 		SERVER_TEST(test_headers_too_large),
 		SERVER_TEST(test_cors),
+		SERVER_TEST(test_fallback),
+		SERVER_TEST(test_accepts),
 		SERVER_TEST(test_preflight),
 		SERVER_TEST(test_etags),
 		SERVER_TEST(test_problem),
