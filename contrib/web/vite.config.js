@@ -34,5 +34,7 @@ export default defineConfig({
     // The content security policy allows no data: scripts, and the voice SDK's worklets are files.
     assetsInlineLimit: 0,
     modulePreload: { polyfill: false },
+    // The voice SDK, which loads only when a call is made with it.
+    chunkSizeWarningLimit: 700,
   },
 });

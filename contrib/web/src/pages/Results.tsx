@@ -64,12 +64,10 @@ export function Results({ debrief, config, sessionId, conversationId, onSignOut 
       {results && <Transcript turns={results.interview.transcript} />}
       <footer className="fine">
         {error?.code !== "unauthorized" && <p><a href="/">Hold another interview</a></p>}
-        <p>
-          Session <span className="mono">{sessionId}</span>
-          {(results?.interview.conversationId ?? conversationId) && (
-            <> · Conversation <span className="mono">{results?.interview.conversationId ?? conversationId}</span></>
-          )}
-        </p>
+        <p>Session <span className="mono">{sessionId}</span></p>
+        {(results?.interview.conversationId ?? conversationId) && (
+          <p>Conversation <span className="mono">{results?.interview.conversationId ?? conversationId}</span></p>
+        )}
       </footer>
     </Page>
   );

@@ -1,7 +1,7 @@
 import type { Progress } from "@debrief/client";
 import { useSeconds } from "./time";
 
-const STEPS = ["Interview ended", "Transcript received", "Feedback written"];
+const STEPS = ["Interview", "Transcript", "Feedback"];
 
 /** How far it has got, with the seconds counting, so that it is seen to move. */
 export function Steps({ phase, trouble, since }: { phase: Progress["phase"]; trouble: Progress["trouble"]; since: number }) {

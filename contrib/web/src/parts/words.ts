@@ -1,6 +1,6 @@
 /** Reasons as Debrief gives them, for people. Providers add their own, so any text can come. */
 const REASONS: Record<string, string> = {
-  webhook_never_arrived: "The voice provider never sent the transcript of this interview. If it still comes, it will be shown here.",
+  webhook_never_arrived: "The voice provider never sent the transcript of this interview. If it still comes, you will find it here.",
   evaluation_timeout: "The feedback was not ready in time.",
   no_analysis: "The voice provider sent the transcript without any feedback on it.",
   "no-answer": "The call was not answered.",
