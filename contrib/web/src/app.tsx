@@ -18,11 +18,14 @@ export function App({ config, initial }: { config: Config; initial: SignIn | nul
   useEffect(() => {
     const onHash = () => {
       const next = readSignIn();
-      if (next !== null) setSignedIn((now) => (next.token === now?.token ? now : next));
+      if (next === null) return;
+      // Another user gets another page: nothing of the first one's stays in its memory.
+      if (signedIn !== null && next.user !== signedIn.user) location.reload();
+      else setSignedIn(next);
     };
     addEventListener("hashchange", onHash);
     return () => removeEventListener("hashchange", onHash);
-  }, []);
+  }, [signedIn]);
 
   if (signedIn === null) {
     return (
@@ -33,11 +36,9 @@ export function App({ config, initial }: { config: Config; initial: SignIn | nul
   }
   const leave = () => {
     signOut();
-    setSignedIn(null);
-    go("/");
+    location.assign("/");
   };
-  // Nothing of one user's stays on the page of the next.
-  return <SignedIn key={signedIn.user} config={config} signedIn={signedIn} onSignOut={leave} />;
+  return <SignedIn config={config} signedIn={signedIn} onSignOut={leave} />;
 }
 
 function SignedIn({ config, signedIn, onSignOut }: { config: Config; signedIn: SignIn; onSignOut: () => void }) {
@@ -56,7 +57,7 @@ function SignedIn({ config, signedIn, onSignOut }: { config: Config; signedIn: S
     );
   }, [debrief]);
 
-  // Signing out or another user's token: the interview ends with its page.
+  // Another one ends the one before.
   useEffect(() => () => live?.end("disconnect"), [live]);
 
   const start = (choice: Choice) => {
