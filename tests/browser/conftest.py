@@ -51,8 +51,11 @@ def ledger(lab):
 def _site(lab, config=None, **options):
     """A page on a node of its own; `config` changes the application's config.json there."""
     with open_page(lab, **options) as page:
-        path = pathlib.Path(page.node.options["web_root"]) / "config.json"
-        path.write_text(json.dumps({**json.loads(path.read_text()), **(config or {})}))
+        def configure(**changes):
+            path = pathlib.Path(page.node.options["web_root"]) / "config.json"
+            path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+        page.configure = configure
+        configure(**(config or {}))
         yield page
 
 

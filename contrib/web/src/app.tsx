@@ -62,7 +62,8 @@ function SignedIn({ config, signedIn, onSignOut }: { config: Config; signedIn: S
 
   const start = (choice: Choice) => {
     const started = new LiveInterview(debrief, {
-      ...choice, user: signedIn.user, agentId: config.agentId, simulator: signedIn.simulator,
+      ...choice, user: signedIn.user, agentId: config.agentId, agentOrigin: config.agentOrigin,
+      simulator: signedIn.simulator,
     });
     setLive(started);
     setCurrent(signedIn.user, started.sessionId);

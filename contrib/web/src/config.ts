@@ -4,11 +4,15 @@ export interface Config {
   api: string;
   /** The provider's agent. Without one, the interviewer is simulated. */
   agentId: string | null;
+  /** The provider's WebSocket origin, for workspaces in another region. */
+  agentOrigin: string | null;
   findTimeoutSecs: number;
   evaluationTimeoutSecs: number;
 }
 
-const DEFAULTS: Config = { api: "", agentId: null, findTimeoutSecs: 60, evaluationTimeoutSecs: 60 };
+const DEFAULTS: Config = {
+  api: "", agentId: null, agentOrigin: null, findTimeoutSecs: 60, evaluationTimeoutSecs: 60,
+};
 
 export async function loadConfig(): Promise<Config> {
   try {

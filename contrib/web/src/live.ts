@@ -23,6 +23,7 @@ export interface LiveOptions {
   role: string;
   resume: string;
   agentId: string | null;
+  agentOrigin: string | null;
   simulator: string | null;
   simulation: Simulation;
 }
@@ -78,8 +79,8 @@ export class LiveInterview {
   }
 
   private async connect(): Promise<void> {
-    const { agentId, simulator, simulation, user, role, resume } = this.options;
-    const options = { sessionId: this.sessionId, user, agentId, role, resume };
+    const { agentId, simulator, simulation } = this.options;
+    const options = { ...this.options, sessionId: this.sessionId };
     const events = {
       onTurn: (turn: Turn) => this.change({ turns: [...this.now.turns, turn] }),
       onMode: (mode: Mode) => this.change({ mode }),

@@ -10,6 +10,7 @@ export interface CallOptions {
   sessionId: string;
   user: string;
   agentId: string | null;
+  agentOrigin: string | null;
   role: string;
   resume: string;
 }

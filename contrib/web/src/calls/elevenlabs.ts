@@ -7,6 +7,7 @@ import { dynamicVariables, type Call, type CallEvents, type CallOptions } from "
 export async function startElevenLabsCall(options: CallOptions, events: CallEvents): Promise<Call> {
   const conversation = await Conversation.startSession({
     agentId: options.agentId!,
+    ...(options.agentOrigin === null ? {} : { origin: options.agentOrigin }),
     // Over WebRTC the conversation's id isn't always known here.
     connectionType: "websocket",
     userId: options.user,
