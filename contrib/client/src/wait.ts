@@ -102,7 +102,8 @@ export async function pollUntil(
       throw new DebriefError(unknown ? "not-found" : "timeout",
         unknown ? "the server knows no such session" : "no news of the session in the time given");
     }
-    const waitSecs = Math.min(LONG_POLL_SECS, Math.max(1, Math.ceil(wait.remainingMs / 1000)));
+    // Answered before the time is up, so that what it says can still be told.
+    const waitSecs = Math.min(LONG_POLL_SECS, Math.max(1, Math.ceil(wait.remainingMs / 1000) - 1));
     const asked = wait.elapsedMs;
     const poll = await wait.attempt(Math.min(waitSecs * 1000 + ANSWER_MS, wait.remainingMs), (signal) =>
       ask(wait.http, sessionId, seen, waitSecs, signal));

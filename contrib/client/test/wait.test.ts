@@ -61,9 +61,9 @@ describe("finding the interview, parked", () => {
   it("makes one request in 25 s, with the ETag of the last answer", async () => {
     const browser = new Browser(new Parking(view()).answer);
     const found = watch(browser.client.waitForInterview(SID));
-    await vi.advanceTimersByTimeAsync(59_000);
+    await vi.advanceTimersByTimeAsync(58_900);
     expect(browser.requests.map((request) => request.at - browser.requests[0]!.at)).toEqual([0, 0, 25_000, 50_000]);
-    expect(browser.requests.map((request) => request.headers["Prefer"])).toEqual(["wait=25", "wait=25", "wait=25", "wait=10"]);
+    expect(browser.requests.map((request) => request.headers["Prefer"])).toEqual(["wait=25", "wait=25", "wait=25", "wait=9"]);
     expect(browser.requests[0]!.headers["If-None-Match"]).toBe('"-"');
     expect(browser.requests[1]!.headers["If-None-Match"]).toBe(etagOf(view()));
     await vi.advanceTimersByTimeAsync(2_000);
@@ -91,6 +91,13 @@ describe("finding the interview, parked", () => {
     server.set(linked("pending"));
     await vi.advanceTimersByTimeAsync(0);
     expect(found.value).toMatchObject({ interviewId: INTERVIEW });
+  });
+
+  it("tells a session that nobody knows from one that takes its time", async () => {
+    const browser = new Browser(new Parking(null).answer);
+    const found = watch(browser.client.waitForInterview(SID));
+    await vi.advanceTimersByTimeAsync(61_000);
+    expect(found.error).toMatchObject({ code: "not-found" });
   });
 
   it("backs off from a server that says it waits and does not", async () => {
