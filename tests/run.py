@@ -15,6 +15,7 @@ import xml.etree.ElementTree
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 LOGS = ROOT / "build" / "test-logs"
 INTEGRATION = ROOT / "tests" / "integration"
+BROWSER = ROOT / "tests" / "browser"
 PYTEST_SECS = 420
 FUZZ_SECS = 10
 JOBS = str(os.cpu_count() or 1)
@@ -145,6 +146,18 @@ class Run:
         elif code == 5:
             outcome.note = "none selected"
 
+    def client(self, outcome, log):
+        """The types of the client and the web application count as one test."""
+        report = log.with_suffix(".xml")
+        report.unlink(missing_ok=True)
+        count(outcome, execute(["npm", "run", "check"], log, timeout=120, cwd=ROOT / "contrib") == 0)
+        code = execute(["npm", "test", "--", "--reporter=default", "--reporter=junit", f"--outputFile.junit={report}"],
+                       log, timeout=180, cwd=ROOT / "contrib" / "client")
+        count_junit(outcome, report)
+        if code != 0 and not outcome.failed:
+            outcome.failed += 1
+            outcome.note = f"vitest ended with {code}"
+
     def distcheck(self, outcome, log):
         code = execute(["make", "-C", "build", "-j", JOBS, "distcheck"], log, timeout=300)
         count(outcome, code == 0)
@@ -227,6 +240,7 @@ def main():
     named = any(not word.startswith("-") and (ROOT / word.split("::")[0]).exists() for word in pytest_arguments)
     selection = pytest_arguments if named else [INTEGRATION, *pytest_arguments]
     run.stage("unit tests, gcc", run.unit, "build")
+    run.stage("client, vitest", run.client)
     if chosen.quick:
         run.stage("integration, plain build", run.pytest, "build", *selection)
     else:
@@ -239,6 +253,8 @@ def main():
             run.stage("unit tests, sanitizers", run.unit, "build-asan")
             run.stage("integration, sanitizers", run.pytest, "build-asan", *selection)
         run.stage("smoke, plain build", run.pytest, "build", INTEGRATION, "-m", "smoke")
+        if not named:
+            run.stage("browser", run.pytest, "build", BROWSER, *pytest_arguments)
         if shutil.which("clang") and any((ROOT / "tests" / "fuzz").glob("fuzz_*.c")):
             run.stage("fuzzing", run.fuzz)
         run.stage("distcheck", run.distcheck)
