@@ -85,9 +85,7 @@ enum step poll_start(struct request *req)
 		return reply_unauthorized(req);
 	sid = request_param(req, "sessionId");
 	if (!session_id_valid(sid))
-		return reply_problem(req, 400, "sessionId",
-				     "sessionId must be 1 to 128 characters of A-Z a-z 0-9 . _ : - "
-				     "and not begin with \"fallback:\"");
+		return reply_session_id_malformed(req);
 	req->session = arena_strdup(&req->job.arena, sid);
 	wait_secs = honoured_secs(req, &caller, wall_ms);
 

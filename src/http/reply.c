@@ -84,7 +84,7 @@ void reply_headerf(struct request *req, const char *name, const char *format, ..
 	va_end(args);
 }
 
-static void add_common_headers(struct http_exchange *ex)
+void http_add_common_headers(struct http_exchange *ex)
 {
 	add_header(ex, "X-Request-Id", ex->req.request_id);
 	add_header(ex, "X-Content-Type-Options", "nosniff");
@@ -119,7 +119,7 @@ static void unwritten_on_close(struct evhttp_connection *connection, void *arg)
 
 /* Counts the reply until it is written: a drained server that is freed too early would
  * cut it off. evhttp reports either of the two, once. */
-static void watch_writing(struct http_server *server, struct evhttp_request *evreq)
+void http_watch_writing(struct http_server *server, struct evhttp_request *evreq)
 {
 	struct evhttp_connection *connection = evhttp_request_get_connection(evreq);
 
@@ -128,6 +128,17 @@ static void watch_writing(struct http_server *server, struct evhttp_request *evr
 	server->unwritten++;
 	evhttp_request_set_on_complete_cb(evreq, unwritten_on_complete, server);
 	evhttp_connection_set_closecb(connection, unwritten_on_close, server);
+}
+
+void http_exchange_answered(struct http_exchange *ex, int status)
+{
+	ex->evreq = NULL;
+	ex->query = SPAN_ABSENT;
+	ex->req.body = SPAN_ABSENT;
+	ex->req.status = status;
+	ex->server->unanswered--;
+	if (ex->server->options.answered != NULL)
+		ex->server->options.answered(&ex->req);
 }
 
 /* An absent body is none at all (204, 304). evhttp's request is gone behind this. */
@@ -140,7 +151,7 @@ static void send_reply(struct http_exchange *ex, int status, const char *content
 	if (evreq == NULL)
 		return;
 	request_watch(&ex->req, NULL, NULL);
-	add_common_headers(ex);
+	http_add_common_headers(ex);
 	if (content_type != NULL)
 		add_header(ex, "Content-Type", content_type);
 	if (body.p != NULL) {
@@ -150,16 +161,10 @@ static void send_reply(struct http_exchange *ex, int status, const char *content
 		if (ex->req.method != HTTP_HEAD)
 			evbuffer_add(evhttp_request_get_output_buffer(evreq), body.p, body.n);
 	}
-	watch_writing(server, evreq);
+	http_watch_writing(server, evreq);
 	evhttp_send_reply(evreq, status, status_title(status), NULL);
 
-	ex->evreq = NULL;
-	ex->query = SPAN_ABSENT;
-	ex->req.body = SPAN_ABSENT;
-	ex->req.status = status;
-	server->unanswered--;
-	if (server->options.answered != NULL)
-		server->options.answered(&ex->req);
+	http_exchange_answered(ex, status);
 }
 
 STEP reply_json(struct request *req, int status, struct span body)

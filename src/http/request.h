@@ -55,6 +55,12 @@ const char *request_peer(const struct request *req);
 typedef void request_left(struct request *req, void *arg);
 void request_watch(struct request *req, request_left *left, void *arg);
 
+/* A reply in pieces (200), begun once and ended once, the latter also when request_watch() has told that
+ * the client left. False: the client has gone, or doesn't read what it is sent; then end it. */
+void stream_start(struct request *req, const char *content_type);
+bool stream_send(struct request *req, struct span data);
+STEP stream_end(struct request *req);
+
 /* Adds a header to the reply to come. Both are copied. CR and LF in a value end it. */
 void reply_header(struct request *req, const char *name, const char *value);
 void reply_headerf(struct request *req, const char *name, const char *format, ...)
