@@ -52,6 +52,7 @@ struct config {
 	int64_t session_ttl_secs;
 	int64_t partitions;
 	int64_t session_cache_entries; /* per worker */
+	int64_t result_cache_max;      /* per worker */
 	struct config_list cors_origins;
 	char *web_root;
 	int64_t request_timeout_ms;

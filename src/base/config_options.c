@@ -66,6 +66,8 @@ const struct config_option option_table[OPTION_COUNT] = {
 	 .help = "partitions of the users; fixed by the first migration"},
 	{AT(session_cache_entries), INT(16, 16 * MIB), .value = "32768",
 	 .help = "sessions that each worker remembers between polls, about 600 bytes each"},
+	{AT(result_cache_max), SIZE(0, 64 * GIB), .value = "32 MiB",
+	 .help = "results that each worker keeps ready for sending"},
 	{AT(cors_origins), LIST, .help = "origins that browsers may call from, comma-separated, exact"},
 	{AT(web_root), STRING, .help = "directory of a static web application to serve"},
 	{AT(request_timeout_ms), INT(100, 600000), .value = "10000", .help = "deadline of a request"},

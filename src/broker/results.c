@@ -1,211 +1,237 @@
 /* GET /api/interviews/:id/results: an interview, its transcript and its evaluation.
  *
- *   start → ledger → the owner's, or a service: 200 or 304
- *                  → another owner there: holder in Redis → 200, 404
- *                  → none: 404                                          a store away → 503 */
+ *   start → read (the ledger: has it changed?), with all who ask for the same one
+ *             → the owner's, or a service: 200 or 304
+ *             → another owner there: holder in Redis → 200, 304 or 404
+ *             → none: 404
+ *             → the ledger away, shown before: holder in Redis → 200, 304, 404; else 503 */
+#include <stdlib.h>
+
 #include "base/clock.h"
-#include "base/json.h"
 #include "broker/caller.h"
 #include "broker/handlers.h"
 #include "broker/partition.h"
-#include "broker/view.h"
+#include "broker/result_cache.h"
+#include "broker/results_body.h"
 
-/* The columns of sql/results.sql. */
-enum {
-	COL_CONVERSATION, COL_USER, COL_AGENT, COL_SESSION, COL_STATUS, COL_STARTED, COL_ENDED, COL_DURATION,
-	COL_RECEIVED, COL_SUMMARY, COL_FAILURE, COL_TRANSCRIPT, COL_METADATA, COL_EVALUATION, COL_RESULT, COL_REASON,
-	COL_COMPLETED
-};
-
+/* A request that asks. */
 struct results {
 	struct request *req;
 	struct caller caller;
 	/* results_start */
-	struct uuid id;
-	/* results_on_row, if Redis must be asked */
-	struct span body;
+	struct result_entry *entry;
+	TAILQ_ENTRY(results) link;
+	/* results_tell, if Redis must be asked */
+	bool by_ledger; /* it has said: not this caller's */
+	bool was_owner; /* when the ledger was last asked */
+	struct blob *body, *gzip;
+	char etag[ETAG_SIZE];
 };
 
-static int64_t time_value(struct span value)
-{
-	int64_t ms;
-
-	return span_to_int64(value, &ms) ? ms : -1;
-}
-
-/* What the provider calls done is a completed interview; its other words stay. */
-static struct span interview_status(const struct postgres_rows *row)
-{
-	struct span status = postgres_value(row, 0, COL_STATUS);
-
-	if (postgres_value(row, 0, COL_FAILURE).p)
-		return SPAN("failed");
-	return span_is(status, "done") ? SPAN("completed") : status;
-}
-
-static void add_raw(struct text *out, const char *name, struct span json)
-{
-	text_addf(out, ",\"%s\":", name);
-	text_add(out, json.p ? json : SPAN("null"));
-}
-
-/* A turn as browsers get it. What the tools were called with stays here: it names the
- * customer's own servers. */
-static void add_turn(struct text *out, struct span turn)
-{
-	struct json_iter iter = json_iter(turn);
-	struct span name, value, role = SPAN("null"), message = SPAN("null"), seconds = SPAN("null"),
-				 interrupted = SPAN_ABSENT;
-
-	while (json_next(&iter, &name, &value)) {
-		if (span_is(name, "\"role\""))
-			role = value;
-		else if (span_is(name, "\"message\""))
-			message = value;
-		else if (span_is(name, "\"time_in_call_secs\""))
-			seconds = value;
-		else if (span_is(name, "\"interrupted\""))
-			interrupted = value;
-	}
-	text_add(out, SPAN("{\"role\":"));
-	text_add(out, role);
-	text_add(out, SPAN(",\"message\":"));
-	text_add(out, message);
-	text_add(out, SPAN(",\"timeInCallSecs\":"));
-	text_add(out, seconds);
-	if (interrupted.p)
-		add_raw(out, "interrupted", interrupted);
-	text_addc(out, '}');
-}
-
-static void add_transcript(struct text *out, struct span transcript)
-{
-	struct json_iter iter = json_iter(transcript);
-	struct span turn;
-	bool first = true;
-
-	text_add(out, SPAN(",\"transcript\":["));
-	while (json_next(&iter, NULL, &turn)) {
-		if (!first)
-			text_addc(out, ',');
-		first = false;
-		add_turn(out, turn);
-	}
-	text_addc(out, ']');
-}
-
-static void add_evaluation(struct text *out, const struct config *config, const struct postgres_rows *row)
-{
-	struct span status = postgres_value(row, 0, COL_EVALUATION), reason = postgres_value(row, 0, COL_REASON);
-
-	if (!status.p)
-		status = SPAN("pending");
-	if (evaluation_is_overdue(config, status, time_value(postgres_value(row, 0, COL_RECEIVED)), clock_wall_ms())) {
-		status = SPAN("failed");
-		reason = SPAN("evaluation_timeout");
-	}
-	text_add(out, SPAN(",\"evaluation\":{\"status\":"));
-	text_add_json(out, status);
-	add_raw(out, "result", postgres_value(row, 0, COL_RESULT));
-	text_add(out, SPAN(",\"reason\":"));
-	text_add_json(out, reason);
-	text_add(out, SPAN(",\"completedAt\":"));
-	text_add_json_time(out, time_value(postgres_value(row, 0, COL_COMPLETED)));
-	text_addc(out, '}');
-}
-
-static struct span results_body(struct results *results, const struct postgres_rows *row)
-{
-	struct text out;
-	struct span duration = postgres_value(row, 0, COL_DURATION);
-
-	text_init(&out, &results->req->job.arena, postgres_value(row, 0, COL_TRANSCRIPT).n + 2048);
-	text_addf(&out, "{\"interview\":{\"id\":\"%s\",\"conversationId\":", results->id.text);
-	text_add_json(&out, postgres_value(row, 0, COL_CONVERSATION));
-	text_add(&out, SPAN(",\"agentId\":"));
-	text_add_json(&out, postgres_value(row, 0, COL_AGENT));
-	text_add(&out, SPAN(",\"sessionId\":"));
-	text_add_json(&out, postgres_value(row, 0, COL_SESSION));
-	text_add(&out, SPAN(",\"status\":"));
-	text_add_json(&out, interview_status(row));
-	text_add(&out, SPAN(",\"startedAt\":"));
-	text_add_json_time(&out, time_value(postgres_value(row, 0, COL_STARTED)));
-	text_add(&out, SPAN(",\"endedAt\":"));
-	text_add_json_time(&out, time_value(postgres_value(row, 0, COL_ENDED)));
-	add_raw(&out, "durationSecs", duration);
-	text_add(&out, SPAN(",\"summary\":"));
-	text_add_json(&out, postgres_value(row, 0, COL_SUMMARY));
-	add_transcript(&out, postgres_value(row, 0, COL_TRANSCRIPT));
-	text_addc(&out, '}');
-	add_evaluation(&out, worker_of(results->req)->config, row);
-	add_raw(&out, "metadata", postgres_value(row, 0, COL_METADATA));
-	text_addc(&out, '}');
-	return text_span(&out);
-}
+/* What all share: a job of its own. */
+struct results_read {
+	struct job job;
+	struct worker *worker;
+	struct result_entry *entry;
+	/* read_start */
+	bool known; /* the entry's body is of a version that may still hold */
+};
 
 static STEP results_not_found(struct results *results)
 {
 	return reply_problem(results->req, 404, "id", "no such interview");
 }
 
-static enum step results_on_row(void *ctx, const struct postgres_reply *reply);
+/* The plain or the compressed one, each with its own tag (RFC 9110, 8.8.3). */
+static STEP results_reply(struct request *req, struct blob *body, struct blob *gzip, const char *etag)
+{
+	if (gzip)
+		etag = arena_printf(&req->job.arena, "%.*s-gzip\"", ETAG_SIZE - 2, etag);
+	reply_header(req, "Vary", "Accept-Encoding");
+	reply_header(req, "ETag", etag);
+	if (request_has_etag(req, etag))
+		return reply_empty(req, 304);
+	if (gzip)
+		reply_header(req, "Content-Encoding", "gzip");
+	return reply_blob(req, 200, "application/json", gzip ? gzip : body);
+}
+
+static struct blob *results_gzip(struct results *results)
+{
+	return request_accepts_coding(results->req, "gzip") ? result_entry_gzip(results->entry) : NULL;
+}
+
+/* ── the read ───────────────────────────────────────────────────────────────────────── */
+
+static enum step results_tell(struct results *results);
+static enum step read_on_row(void *ctx, const struct postgres_reply *reply);
+static void read_end(struct job *job);
+
+static STEP read_start(struct results_read *read)
+{
+	struct worker *worker = read->worker;
+	struct result_entry *entry = read->entry;
+	const char **params = arena_alloc(&read->job.arena, 4 * sizeof(*params));
+	struct postgres_query query = {STATEMENT_RESULTS, 4, params};
+
+	params[0] = arena_strdup(&read->job.arena, span_of(entry->id.text));
+	params[1] = worker_window_param(worker, &read->job.arena);
+	params[2] = worker_claim_unowned_param(worker);
+	read->known = entry->body && clock_wall_ms() < entry->turns_ms;
+	params[3] = read->known ? arena_strdup(&read->job.arena, span_of(entry->version)) : NULL;
+	return postgres_submit(worker->ledger_reader, &read->job, NULL, 1, &query, read_on_row, read);
+}
+
+static void read_begin(struct worker *worker, struct result_entry *entry)
+{
+	struct results_read *read = xcalloc(1, sizeof(*read));
+
+	job_init(&read->job, clock_monotonic_ms() + worker->config->request_timeout_ms, read_end);
+	read->worker = worker;
+	read->entry = entry;
+	entry->reading = true;
+	TAILQ_CONCAT(&entry->asking, &entry->next, link);
+	job_run(&read->job, read_start(read));
+}
+
+static enum step read_on_row(void *ctx, const struct postgres_reply *reply)
+{
+	struct results_read *read = ctx;
+	struct result_entry *entry = read->entry;
+	struct span columns[COL_COUNT], body;
+	int64_t turns_ms;
+
+	if (reply->status != CALL_OK) {
+		entry->answer = RESULT_UNAVAILABLE;
+		entry->error = arena_strdup(&read->job.arena, span_of(reply->error));
+		return DONE;
+	}
+	if (postgres_row_count(reply->rows[0]) == 0) {
+		entry->answer = RESULT_NONE;
+		result_entry_set_body(entry, SPAN_ABSENT, SPAN_ABSENT, NULL, 0);
+		return DONE;
+	}
+	for (size_t i = 0; i < COL_COUNT; i++)
+		columns[i] = postgres_value(reply->rows[0], 0, i);
+	entry->answer = RESULT_FOUND;
+	snprintf(entry->owner, sizeof(entry->owner), "%.*s", SPAN_ARG(columns[COL_USER]));
+	if (read->known && span_is(columns[COL_VERSION], entry->version)) { /* then its long columns were left out */
+		metrics_count(&read->worker->metrics, METRIC_RESULT_CACHE_HIT);
+		return DONE;
+	}
+	metrics_count(&read->worker->metrics, METRIC_RESULT_CACHE_MISS);
+	body = results_body(&read->job.arena, read->worker->config, entry->id.text, columns, clock_wall_ms(), &turns_ms);
+	result_entry_set_body(entry, columns[COL_VERSION], columns[COL_CONVERSATION], blob_new(body), turns_ms);
+	return DONE;
+}
+
+static void read_end(struct job *job)
+{
+	struct results_read *read = (struct results_read *)job;
+	struct worker *worker = read->worker;
+	struct result_entry *entry = read->entry;
+	struct results *results;
+
+	while ((results = TAILQ_FIRST(&entry->asking))) {
+		struct job *asking = &results->req->job;
+
+		TAILQ_REMOVE(&entry->asking, results, link);
+		job_run(asking, results_tell(results));
+	}
+	entry->reading = false;
+	entry->error = NULL;
+	arena_deinit(&job->arena);
+	free(read);
+	if (!TAILQ_EMPTY(&entry->next)) /* who came meanwhile must not be told what was so before */
+		read_begin(worker, entry);
+	result_cache_settle(worker->results, entry);
+}
+
+/* ── the request ────────────────────────────────────────────────────────────────────── */
+
+static STEP results_ask_holder(struct results *results);
 static enum step results_on_holder(void *ctx, const struct redis_reply *reply);
 
 enum step results_start(struct request *req)
 {
 	struct results *results = ARENA_NEW(&req->job.arena, struct results);
-	const char **params = arena_alloc(&req->job.arena, 3 * sizeof(*params));
+	struct worker *worker = worker_of(req);
+	struct uuid id;
 
 	results->req = req;
 	if (!caller_of(req, CALLER_USER | CALLER_SERVICE, &results->caller))
 		return reply_unauthorized(req);
-	if (!uuid_parse(request_param(req, "id"), &results->id))
+	if (!uuid_parse(request_param(req, "id"), &id))
 		return reply_problem(req, 400, "id", "id must be a UUID");
-	params[0] = results->id.text;
-	params[1] = worker_window_param(worker_of(req), &req->job.arena);
-	params[2] = worker_claim_unowned_param(worker_of(req));
-	struct postgres_query query = {STATEMENT_RESULTS, 3, params};
-	return postgres_submit(worker_of(req)->ledger_reader, &req->job, NULL, 1, &query, results_on_row, results);
+	results->entry = result_cache_get(worker->results, &id);
+	TAILQ_INSERT_TAIL(&results->entry->next, results, link);
+	if (!results->entry->reading)
+		read_begin(worker, results->entry);
+	return PARKED;
 }
 
-static enum step results_on_row(void *ctx, const struct postgres_reply *reply)
+/* What the read found; called once. */
+static enum step results_tell(struct results *results)
 {
-	struct results *results = ctx;
+	struct request *req = results->req;
+	struct result_entry *entry = results->entry;
+	bool is_owner = results->caller.is_service || strcmp(entry->owner, results->caller.user.text) == 0;
+
+	if (entry->answer == RESULT_NONE)
+		return results_not_found(results);
+	if (!entry->body || !worker_of(req)->redis) {
+		req->note = entry->error ? arena_strdup(&req->job.arena, span_of(entry->error)) : NULL;
+		return reply_unavailable(req, "the ledger", req->note);
+	}
+	req->conversation = arena_strdup(&req->job.arena, span_of(entry->conversation));
+	if (entry->answer == RESULT_FOUND && is_owner)
+		return results_reply(req, entry->body, results_gzip(results), entry->etag);
+	results->by_ledger = entry->answer == RESULT_FOUND;
+	results->was_owner = is_owner;
+	return results_ask_holder(results);
+}
+
+/* A poll may have named this interview before the decision was committed; or the ledger is away. */
+static STEP results_ask_holder(struct results *results)
+{
 	struct request *req = results->req;
 	struct worker *worker = worker_of(req);
-	struct arena *arena = &req->job.arena;
-	struct span conversation;
-
-	if (reply->status != CALL_OK)
-		return reply_unavailable(req, "the ledger", arena_strdup(arena, span_of(reply->error)));
-	if (postgres_row_count(reply->rows[0]) == 0)
-		return results_not_found(results);
-	conversation = postgres_value(reply->rows[0], 0, COL_CONVERSATION);
-	req->conversation = arena_strdup(arena, conversation);
-	results->body = results_body(results, reply->rows[0]);
-	if (results->caller.is_service ||
-	    span_is(postgres_value(reply->rows[0], 0, COL_USER), results->caller.user.text))
-		return reply_json_etag(req, results->body, etag_of(arena, results->body));
-
-	/* a poll may have named this interview before the decision was committed */
+	struct result_entry *entry = results->entry;
 	struct span words[] = {
 		SPAN("HMGET"),
-		key_of_conversation(arena, worker->config->partitions, conversation),
+		key_of_conversation(&req->job.arena, worker->config->partitions, span_of(entry->conversation)),
 		SPAN("r"),
 		SPAN("h"),
 	};
+	struct blob *gzip = results_gzip(results);
+
+	results->body = blob_hold(entry->body);
+	results->gzip = gzip ? blob_hold(gzip) : NULL;
+	memcpy(results->etag, entry->etag, ETAG_SIZE);
 	return redis_command(worker->redis, &req->job, 4, words, results_on_holder, results);
+}
+
+static STEP results_decide(struct results *results, const struct redis_reply *reply)
+{
+	struct request *req = results->req;
+	bool known = reply->status == CALL_OK && reply->n == 2 && reply->v[1].p &&
+		     span_is(reply->v[0], redis_replid(worker_of(req)->redis));
+
+	if (reply->status != CALL_OK)
+		return reply_unavailable(req, "the session store", arena_strdup(&req->job.arena, reply->error));
+	if (results->caller.is_service || (known && span_is(reply->v[1], results->caller.user.text)) ||
+	    (!known && !results->by_ledger && results->was_owner))
+		return results_reply(req, results->body, results->gzip, results->etag);
+	return results_not_found(results);
 }
 
 static enum step results_on_holder(void *ctx, const struct redis_reply *reply)
 {
 	struct results *results = ctx;
-	struct request *req = results->req;
+	struct blob *body = results->body, *gzip = results->gzip;
+	enum step step = results_decide(results, reply);
 
-	if (reply->status == CALL_OK && reply->n == 2 &&
-	    span_is(reply->v[0], redis_replid(worker_of(req)->redis)) && span_is(reply->v[1], results->caller.user.text))
-		return reply_json_etag(req, results->body, etag_of(&req->job.arena, results->body));
-	if (reply->status != CALL_OK)
-		return reply_unavailable(req, "the session store", arena_strdup(&req->job.arena, reply->error));
-	return results_not_found(results);
+	blob_release(body);
+	blob_release(gzip);
+	return step;
 }

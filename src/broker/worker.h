@@ -15,6 +15,7 @@
 struct event_base;
 struct http_server;
 struct sessions;
+struct result_cache;
 struct survey;
 struct sweeper;
 struct journal_size;
@@ -31,6 +32,7 @@ struct worker {
 	struct redis *redis;
 	struct redis_tracking *tracking;
 	struct sessions *sessions;
+	struct result_cache *results;
 	struct postgres *ledger_reader;
 	struct postgres *ledger_writers[WORKER_LEDGER_WRITERS_MAX];
 	size_t ledger_writer_count;

@@ -85,6 +85,9 @@ void http_take_trace(struct http_exchange *ex); /* trace.c */
 /* The first preference of that name in one Prefer header: its value, unquoted, or empty. */
 bool http_preference(struct span list, const char *name, struct span *value);
 
+/* What one Accept-Encoding says of `coding` and of "*": thousandths, untouched if it says nothing. */
+void http_accept_coding(struct span list, const char *coding, int *quality_named, int *quality_any);
+
 /* reply.c, for stream.c */
 void http_add_common_headers(struct http_exchange *ex);
 /* Counts a reply until it is written. */

@@ -141,12 +141,34 @@ void http_exchange_answered(struct http_exchange *ex, int status)
 		ex->server->options.answered(&ex->req);
 }
 
+static void blob_on_sent(const void *data, size_t n, void *arg)
+{
+	(void)data;
+	(void)n;
+	blob_release(arg);
+}
+
+static void add_body(struct http_exchange *ex, struct span body, struct blob *blob)
+{
+	struct evbuffer *output = evhttp_request_get_output_buffer(ex->evreq);
+	char length[24];
+
+	/* evhttp would leave it out for HEAD, and for HTTP/1.0. */
+	snprintf(length, sizeof(length), "%zu", body.n);
+	add_header(ex, "Content-Length", length);
+	if (ex->req.method == HTTP_HEAD)
+		return;
+	if (blob == NULL)
+		evbuffer_add(output, body.p, body.n);
+	else if (evbuffer_add_reference(output, blob->p, blob->n, blob_on_sent, blob) == 0)
+		blob_hold(blob);
+}
+
 /* An absent body is none at all (204, 304). evhttp's request is gone behind this. */
-static void send_reply(struct http_exchange *ex, int status, const char *content_type, struct span body)
+static void send_reply(struct http_exchange *ex, int status, const char *content_type, struct span body,
+		       struct blob *blob)
 {
 	struct evhttp_request *evreq = ex->evreq;
-	struct http_server *server = ex->server;
-	char length[24];
 
 	if (evreq == NULL)
 		return;
@@ -154,16 +176,10 @@ static void send_reply(struct http_exchange *ex, int status, const char *content
 	http_add_common_headers(ex);
 	if (content_type != NULL)
 		add_header(ex, "Content-Type", content_type);
-	if (body.p != NULL) {
-		/* evhttp would leave it out for HEAD, and for HTTP/1.0. */
-		snprintf(length, sizeof(length), "%zu", body.n);
-		add_header(ex, "Content-Length", length);
-		if (ex->req.method != HTTP_HEAD)
-			evbuffer_add(evhttp_request_get_output_buffer(evreq), body.p, body.n);
-	}
-	http_watch_writing(server, evreq);
+	if (body.p != NULL)
+		add_body(ex, body, blob);
+	http_watch_writing(ex->server, evreq);
 	evhttp_send_reply(evreq, status, status_title(status), NULL);
-
 	http_exchange_answered(ex, status);
 }
 
@@ -174,7 +190,13 @@ STEP reply_json(struct request *req, int status, struct span body)
 
 STEP reply_body(struct request *req, int status, const char *content_type, struct span body)
 {
-	send_reply(req->exchange, status, content_type, body.p ? body : SPAN(""));
+	send_reply(req->exchange, status, content_type, body.p ? body : SPAN(""), NULL);
+	return DONE;
+}
+
+STEP reply_blob(struct request *req, int status, const char *content_type, struct blob *body)
+{
+	send_reply(req->exchange, status, content_type, blob_span(body), body);
 	return DONE;
 }
 
@@ -182,7 +204,7 @@ STEP reply_empty(struct request *req, int status)
 {
 	bool bodiless = status == 204 || status == 304;
 
-	send_reply(req->exchange, status, NULL, bodiless ? SPAN_ABSENT : SPAN(""));
+	send_reply(req->exchange, status, NULL, bodiless ? SPAN_ABSENT : SPAN(""), NULL);
 	return DONE;
 }
 
@@ -212,7 +234,7 @@ void http_send_problem(struct http_exchange *ex, int status, const char *field, 
 	text_addc(&body, '}');
 	if (req->note == NULL)
 		req->note = detail;
-	send_reply(ex, status, "application/problem+json", text_span(&body));
+	send_reply(ex, status, "application/problem+json", text_span(&body), NULL);
 }
 
 STEP reply_problem(struct request *req, int status, const char *field, const char *format, ...)

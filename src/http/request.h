@@ -7,6 +7,7 @@
 #ifndef DEBRIEF_HTTP_REQUEST_H
 #define DEBRIEF_HTTP_REQUEST_H
 
+#include "base/blob.h"
 #include "base/job.h"
 #include "base/text.h"
 #include "base/trace.h"
@@ -44,6 +45,8 @@ struct span request_header(const struct request *req, const char *name);
 struct span request_param(const struct request *req, const char *name);
 /* Decoded query parameter (RFC 3986; "+" is a space); absent if there is none. */
 struct span request_query(const struct request *req, const char *name);
+/* Whether the client takes a content coding ("gzip") and likes it no less than none. */
+bool request_accepts_coding(const struct request *req, const char *coding);
 /* Value of a preference (RFC 7240: Prefer), the first if there are several; empty if it has none; absent if
  * it isn't given. */
 struct span request_preference(const struct request *req, const char *name);
@@ -70,6 +73,8 @@ void reply_headerf(struct request *req, const char *name, const char *format, ..
 STEP reply_json(struct request *req, int status, struct span body);
 /* Any other type; copies the body. */
 STEP reply_body(struct request *req, int status, const char *content_type, struct span body);
+/* Sends the blob itself: it must not change any more. */
+STEP reply_blob(struct request *req, int status, const char *content_type, struct blob *body);
 /* No body: 204, 304. */
 STEP reply_empty(struct request *req, int status);
 
