@@ -41,6 +41,15 @@ static int64_t honoured_secs(const struct request *req, const struct caller *cal
 	return wait_secs;
 }
 
+static const char *retry_after(struct worker *worker, const struct session_entry *entry)
+{
+	static const char *const texts[] = {"0", "1", "2", "3", "4", "5"};
+
+	if (entry->linked) /* what is missing is the evaluation */
+		return texts[1];
+	return texts[agent_lag_retry_secs(worker, entry->lag, entry->ended_ms, clock_wall_ms())];
+}
+
 static STEP poll_reply(struct request *req, const struct session_entry *entry, int64_t wait_secs)
 {
 	if (wait_secs > 0)
@@ -48,7 +57,7 @@ static STEP poll_reply(struct request *req, const struct session_entry *entry, i
 	switch (entry->answer) {
 	case SESSION_FOUND:
 		if (!entry->final && wait_secs == 0)
-			reply_header(req, "Retry-After", "1");
+			reply_header(req, "Retry-After", retry_after(worker_of(req), entry));
 		return reply_json_etag(req, (struct span){entry->body, entry->body_len}, entry->etag);
 	case SESSION_NONE:
 		return reply_problem(req, 404, "sessionId", "no such session");

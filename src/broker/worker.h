@@ -16,6 +16,7 @@ struct event_base;
 struct http_server;
 struct sessions;
 struct result_cache;
+struct agent_lags;
 struct survey;
 struct sweeper;
 struct journal_size;
@@ -33,6 +34,7 @@ struct worker {
 	struct redis_tracking *tracking;
 	struct sessions *sessions;
 	struct result_cache *results;
+	struct agent_lags *lags;
 	struct postgres *ledger_reader;
 	struct postgres *ledger_writers[WORKER_LEDGER_WRITERS_MAX];
 	size_t ledger_writer_count;
