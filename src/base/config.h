@@ -52,6 +52,7 @@ struct config {
 	int64_t session_ttl_secs;
 	int64_t partitions;
 	int64_t session_cache_entries; /* per worker */
+	int64_t result_cache_max;      /* per worker */
 	struct config_list cors_origins;
 	char *web_root;
 	struct config_list web_connect_src;

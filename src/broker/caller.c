@@ -55,6 +55,13 @@ STEP reply_unauthorized(struct request *req)
 	return reply_problem(req, 401, NULL, "%s", text);
 }
 
+STEP reply_session_id_malformed(struct request *req)
+{
+	return reply_problem(req, 400, "sessionId",
+			     "sessionId must be 1 to 128 characters of A-Z a-z 0-9 . _ : - "
+			     "and not begin with \"fallback:\"");
+}
+
 STEP reply_unavailable(struct request *req, const char *store, const char *why)
 {
 	req->note = why;

@@ -19,6 +19,9 @@ bool caller_of(struct request *req, int kinds, struct caller *caller) __attribut
 /* 401 with WWW-Authenticate (RFC 6750, 3), saying what is wrong with the token. */
 STEP reply_unauthorized(struct request *req);
 
+/* 400 for a route's :sessionId. */
+STEP reply_session_id_malformed(struct request *req);
+
 /* 503 with Retry-After, for a store that is away; `why` goes to the log only. */
 STEP reply_unavailable(struct request *req, const char *store, const char *why);
 

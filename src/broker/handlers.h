@@ -6,6 +6,7 @@
 
 enum step save_start(struct request *req);              /* save.c */
 enum step poll_start(struct request *req);              /* poll.c */
+enum step events_start(struct request *req);            /* events.c */
 enum step results_start(struct request *req);           /* results.c */
 enum step evaluation_put_start(struct request *req);    /* evaluation.c */
 enum step evaluations_list_start(struct request *req);  /* evaluation.c */

@@ -49,3 +49,8 @@ struct journal_keys keys_of_journal(struct arena *arena, unsigned partition)
 		.emptied = key_in(arena, partition, "emptied"),
 	};
 }
+
+struct span key_of_lag(struct arena *arena, int64_t partitions, struct span agent)
+{
+	return key_of(arena, partitions, "lag", agent);
+}

@@ -41,6 +41,15 @@ static int64_t honoured_secs(const struct request *req, const struct caller *cal
 	return wait_secs;
 }
 
+static const char *retry_after(struct worker *worker, const struct session_entry *entry)
+{
+	static const char *const texts[] = {"0", "1", "2", "3", "4", "5"};
+
+	if (entry->linked) /* what is missing is the evaluation */
+		return texts[1];
+	return texts[agent_lag_retry_secs(worker, entry->lag, entry->ended_ms, clock_wall_ms())];
+}
+
 static STEP poll_reply(struct request *req, const struct session_entry *entry, int64_t wait_secs)
 {
 	if (wait_secs > 0)
@@ -48,7 +57,7 @@ static STEP poll_reply(struct request *req, const struct session_entry *entry, i
 	switch (entry->answer) {
 	case SESSION_FOUND:
 		if (!entry->final && wait_secs == 0)
-			reply_header(req, "Retry-After", "1");
+			reply_header(req, "Retry-After", retry_after(worker_of(req), entry));
 		return reply_json_etag(req, (struct span){entry->body, entry->body_len}, entry->etag);
 	case SESSION_NONE:
 		return reply_problem(req, 404, "sessionId", "no such session");
@@ -85,9 +94,7 @@ enum step poll_start(struct request *req)
 		return reply_unauthorized(req);
 	sid = request_param(req, "sessionId");
 	if (!session_id_valid(sid))
-		return reply_problem(req, 400, "sessionId",
-				     "sessionId must be 1 to 128 characters of A-Z a-z 0-9 . _ : - "
-				     "and not begin with \"fallback:\"");
+		return reply_session_id_malformed(req);
 	req->session = arena_strdup(&req->job.arena, sid);
 	wait_secs = honoured_secs(req, &caller, wall_ms);
 

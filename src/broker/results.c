@@ -1,32 +1,42 @@
 /* GET /api/interviews/:id/results: an interview, its transcript and its evaluation.
  *
- *   start → ledger → the owner's, or a service: 200 or 304
- *             │    → another owner there: holder in Redis → 200, 404
- *             │ away, or it isn't there
- *             ▼
- *           journal → none: 404, or 503 if the ledger could not be asked
- *             ▼
- *           holder in Redis → their bucket (the session) → 200, 304        another's → 404 */
+ *   start → read (the ledger: has it changed?), with all who ask for the same one
+ *             → the owner's, or a service: 200 or 304
+ *             → another owner there: holder in Redis → 200, 304 or 404
+ *             → the ledger away, shown before: holder in Redis → 200, 304, 404
+ *             → none, or the ledger away: the journal (results_journal.c) → 200, 304, 404; 503 */
+#include <stdlib.h>
+
 #include "base/clock.h"
-#include "base/json.h"
 #include "broker/caller.h"
 #include "broker/handlers.h"
-#include "broker/interview.h"
-#include "broker/journal.h"
-#include "broker/view.h"
-#include "provider/elevenlabs.h"
+#include "broker/partition.h"
+#include "broker/result_cache.h"
+#include "broker/results_body.h"
+#include "broker/results_journal.h"
 
+/* A request that asks. */
 struct results {
 	struct request *req;
 	struct caller caller;
 	/* results_start */
 	struct uuid id;
-	/* results_on_row, if Redis must be asked */
-	struct span body;
-	const char *ledger_trouble; /* NULL: it has none */
-	/* results_on_journal */
-	struct conversation conversation;
-	struct interview interview;
+	struct result_entry *entry;
+	TAILQ_ENTRY(results) link;
+	/* results_tell, if Redis must be asked */
+	bool by_ledger; /* it has said: not this caller's */
+	bool was_owner; /* when the ledger was last asked */
+	struct blob *body, *gzip;
+	char etag[ETAG_SIZE];
+};
+
+/* What all share: a job of its own. */
+struct results_read {
+	struct job job;
+	struct worker *worker;
+	struct result_entry *entry;
+	/* read_start */
+	bool known; /* the entry's body is of a version that may still hold */
 };
 
 static STEP results_not_found(struct results *results)
@@ -34,146 +44,195 @@ static STEP results_not_found(struct results *results)
 	return reply_problem(results->req, 404, "id", "no such interview");
 }
 
-static STEP results_reply(struct results *results, struct span body)
+/* The plain or the compressed one, each with its own tag (RFC 9110, 8.8.3). */
+static STEP results_reply(struct request *req, struct blob *body, struct blob *gzip, const char *etag)
 {
-	return reply_json_etag(results->req, body, etag_of(&results->req->job.arena, body));
+	if (gzip)
+		etag = arena_printf(&req->job.arena, "%.*s-gzip\"", ETAG_SIZE - 2, etag);
+	reply_header(req, "Vary", "Accept-Encoding");
+	reply_header(req, "ETag", etag);
+	if (request_has_etag(req, etag))
+		return reply_empty(req, 304);
+	if (gzip)
+		reply_header(req, "Content-Encoding", "gzip");
+	return reply_blob(req, 200, "application/json", gzip ? gzip : body);
 }
 
-static struct span results_body(struct results *results, const struct interview *interview)
+static struct blob *results_gzip(struct results *results)
 {
-	struct text out;
-
-	text_init(&out, &results->req->job.arena, interview->transcript.n + 2048);
-	interview_write(interview, worker_of(results->req)->config, clock_wall_ms(), &out);
-	return text_span(&out);
+	return request_accepts_coding(results->req, "gzip") ? result_entry_gzip(results->entry) : NULL;
 }
 
-static STEP results_ask_holder(struct results *results, struct span conversation_id, redis_step *next)
-{
-	struct worker *worker = worker_of(results->req);
-	struct span words[] = {
-		SPAN("HMGET"),
-		key_of_conversation(&results->req->job.arena, worker->config->partitions, conversation_id),
-		SPAN("r"),
-		SPAN("h"),
-	};
+/* ── the read ───────────────────────────────────────────────────────────────────────── */
 
-	return redis_command(worker->redis, &results->req->job, 4, words, next, results);
+static enum step results_tell(struct results *results);
+static enum step read_on_row(void *ctx, const struct postgres_reply *reply);
+static void read_end(struct job *job);
+
+static STEP read_start(struct results_read *read)
+{
+	struct worker *worker = read->worker;
+	struct result_entry *entry = read->entry;
+	const char **params = arena_alloc(&read->job.arena, 4 * sizeof(*params));
+	struct postgres_query query = {STATEMENT_RESULTS, 4, params};
+
+	params[0] = arena_strdup(&read->job.arena, span_of(entry->id.text));
+	params[1] = worker_window_param(worker, &read->job.arena);
+	params[2] = worker_claim_unowned_param(worker);
+	read->known = entry->body && clock_wall_ms() < entry->turns_ms;
+	params[3] = read->known ? arena_strdup(&read->job.arena, span_of(entry->version)) : NULL;
+	/* one that is stalled is not waited for */
+	return postgres_submit_until(worker->ledger_reader, &read->job,
+				     worker_ledger_is_away(worker) ? clock_monotonic_ms() : INT64_MAX, NULL, 1, &query,
+				     read_on_row, read);
 }
 
-static enum step results_on_row(void *ctx, const struct postgres_reply *reply);
+static void read_begin(struct worker *worker, struct result_entry *entry)
+{
+	struct results_read *read = xcalloc(1, sizeof(*read));
+
+	job_init(&read->job, clock_monotonic_ms() + worker->config->request_timeout_ms, read_end);
+	read->worker = worker;
+	read->entry = entry;
+	entry->reading = true;
+	TAILQ_CONCAT(&entry->asking, &entry->next, link);
+	job_run(&read->job, read_start(read));
+}
+
+static enum step read_on_row(void *ctx, const struct postgres_reply *reply)
+{
+	struct results_read *read = ctx;
+	struct result_entry *entry = read->entry;
+	struct span columns[COL_COUNT], body;
+	int64_t turns_ms;
+
+	if (reply->status != CALL_OK) {
+		entry->answer = RESULT_UNAVAILABLE;
+		entry->error = arena_strdup(&read->job.arena, span_of(reply->error));
+		return DONE;
+	}
+	if (postgres_row_count(reply->rows[0]) == 0) {
+		entry->answer = RESULT_NONE;
+		result_entry_set_body(entry, SPAN_ABSENT, SPAN_ABSENT, NULL, 0);
+		return DONE;
+	}
+	for (size_t i = 0; i < COL_COUNT; i++)
+		columns[i] = postgres_value(reply->rows[0], 0, i);
+	entry->answer = RESULT_FOUND;
+	snprintf(entry->owner, sizeof(entry->owner), "%.*s", SPAN_ARG(columns[COL_USER]));
+	if (read->known && span_is(columns[COL_VERSION], entry->version)) { /* then its long columns were left out */
+		metrics_count(&read->worker->metrics, METRIC_RESULT_CACHE_HIT);
+		return DONE;
+	}
+	metrics_count(&read->worker->metrics, METRIC_RESULT_CACHE_MISS);
+	body = results_body(&read->job.arena, read->worker->config, entry->id.text, columns, clock_wall_ms(), &turns_ms);
+	result_entry_set_body(entry, columns[COL_VERSION], columns[COL_CONVERSATION], blob_new(body), turns_ms);
+	return DONE;
+}
+
+static void read_end(struct job *job)
+{
+	struct results_read *read = (struct results_read *)job;
+	struct worker *worker = read->worker;
+	struct result_entry *entry = read->entry;
+	struct results *results;
+
+	while ((results = TAILQ_FIRST(&entry->asking))) {
+		struct job *asking = &results->req->job;
+
+		TAILQ_REMOVE(&entry->asking, results, link);
+		job_run(asking, results_tell(results));
+	}
+	entry->reading = false;
+	entry->error = NULL;
+	arena_deinit(&job->arena);
+	free(read);
+	if (!TAILQ_EMPTY(&entry->next)) /* who came meanwhile must not be told what was so before */
+		read_begin(worker, entry);
+	result_cache_settle(worker->results, entry);
+}
+
+/* ── the request ────────────────────────────────────────────────────────────────────── */
+
+static STEP results_ask_holder(struct results *results);
 static enum step results_on_holder(void *ctx, const struct redis_reply *reply);
-static enum step results_on_journal(void *ctx, const struct redis_reply *reply);
-static enum step results_on_journal_holder(void *ctx, const struct redis_reply *reply);
-static enum step results_on_bucket(void *ctx, const struct redis_reply *reply);
 
 enum step results_start(struct request *req)
 {
 	struct results *results = ARENA_NEW(&req->job.arena, struct results);
-	const char **params = arena_alloc(&req->job.arena, 3 * sizeof(*params));
+	struct worker *worker = worker_of(req);
 
 	results->req = req;
 	if (!caller_of(req, CALLER_USER | CALLER_SERVICE, &results->caller))
 		return reply_unauthorized(req);
 	if (!uuid_parse(request_param(req, "id"), &results->id))
 		return reply_problem(req, 400, "id", "id must be a UUID");
-	params[0] = results->id.text;
-	params[1] = worker_window_param(worker_of(req), &req->job.arena);
-	params[2] = worker_claim_unowned_param(worker_of(req));
-	struct postgres_query query = {STATEMENT_RESULTS, 3, params};
-	if (worker_ledger_is_away(worker_of(req))) {
-		results->ledger_trouble = "known to be away";
-		return journal_body(worker_of(req), &req->job, &results->id, results_on_journal, results);
-	}
-	return postgres_submit(worker_of(req)->ledger_reader, &req->job, NULL, 1, &query, results_on_row, results);
+	results->entry = result_cache_get(worker->results, &results->id);
+	TAILQ_INSERT_TAIL(&results->entry->next, results, link);
+	if (!results->entry->reading)
+		read_begin(worker, results->entry);
+	return PARKED;
 }
 
-static enum step results_on_row(void *ctx, const struct postgres_reply *reply)
+/* What the read found; called once. */
+static enum step results_tell(struct results *results)
 {
-	struct results *results = ctx;
 	struct request *req = results->req;
-	struct interview interview;
+	struct result_entry *entry = results->entry;
+	bool is_owner = results->caller.is_service || strcmp(entry->owner, results->caller.user.text) == 0;
+
+	if (entry->answer == RESULT_NONE || !entry->body)
+		return results_ask_journal(req, &results->caller, &results->id,
+					   entry->error ? arena_strdup(&req->job.arena, span_of(entry->error)) : NULL);
+	req->conversation = arena_strdup(&req->job.arena, span_of(entry->conversation));
+	if (entry->answer == RESULT_FOUND && is_owner)
+		return results_reply(req, entry->body, results_gzip(results), entry->etag);
+	results->by_ledger = entry->answer == RESULT_FOUND;
+	results->was_owner = is_owner;
+	return results_ask_holder(results);
+}
+
+/* A poll may have named this interview before the decision was committed; or the ledger is away. */
+static STEP results_ask_holder(struct results *results)
+{
+	struct request *req = results->req;
+	struct worker *worker = worker_of(req);
+	struct result_entry *entry = results->entry;
+	struct span words[] = {
+		SPAN("HMGET"),
+		key_of_conversation(&req->job.arena, worker->config->partitions, span_of(entry->conversation)),
+		SPAN("r"),
+		SPAN("h"),
+	};
+	struct blob *gzip = results_gzip(results);
+
+	results->body = blob_hold(entry->body);
+	results->gzip = gzip ? blob_hold(gzip) : NULL;
+	memcpy(results->etag, entry->etag, ETAG_SIZE);
+	return redis_command(worker->redis, &req->job, 4, words, results_on_holder, results);
+}
+
+static STEP results_decide(struct results *results, const struct redis_reply *reply)
+{
+	struct request *req = results->req;
+	bool known = reply->status == CALL_OK && reply->n == 2 && reply->v[1].p &&
+		     span_is(reply->v[0], redis_replid(worker_of(req)->redis));
 
 	if (reply->status != CALL_OK)
-		results->ledger_trouble = arena_strdup(&req->job.arena, span_of(reply->error));
-	if (reply->status != CALL_OK || postgres_row_count(reply->rows[0]) == 0)
-		return journal_body(worker_of(req), &req->job, &results->id, results_on_journal, results);
-	interview = interview_of_row(results->id.text, reply->rows[0]);
-	req->conversation = arena_strdup(&req->job.arena, interview.conversation_id);
-	results->body = results_body(results, &interview);
-	if (results->caller.is_service || span_is(interview.user, results->caller.user.text))
-		return results_reply(results, results->body);
-	/* a poll may have named this interview before the decision was committed */
-	return results_ask_holder(results, interview.conversation_id, results_on_holder);
+		return reply_unavailable(req, "the session store", arena_strdup(&req->job.arena, reply->error));
+	if (results->caller.is_service || (known && span_is(reply->v[1], results->caller.user.text)) ||
+	    (!known && !results->by_ledger && results->was_owner))
+		return results_reply(req, results->body, results->gzip, results->etag);
+	return results_not_found(results);
 }
 
 static enum step results_on_holder(void *ctx, const struct redis_reply *reply)
 {
 	struct results *results = ctx;
-	struct request *req = results->req;
+	struct blob *body = results->body, *gzip = results->gzip;
+	enum step step = results_decide(results, reply);
 
-	if (reply->status == CALL_OK && reply->n == 2 &&
-	    span_is(reply->v[0], redis_replid(worker_of(req)->redis)) && span_is(reply->v[1], results->caller.user.text))
-		return results_reply(results, results->body);
-	if (reply->status != CALL_OK)
-		return reply_unavailable(req, "the session store", arena_strdup(&req->job.arena, reply->error));
-	return results_not_found(results);
-}
-
-/* ── what only the journal has ──────────────────────────────────────────────────────── */
-
-static enum step results_on_journal(void *ctx, const struct redis_reply *reply)
-{
-	static const struct config_list all_agents;
-	struct results *results = ctx;
-	struct request *req = results->req;
-	struct arena *arena = &req->job.arena;
-	const char *reason;
-
-	if (reply->status != CALL_OK || reply->n < 2 ||
-	    elevenlabs_parse(arena, arena_span(arena, reply->v[1]), &all_agents, &results->conversation, &reason) !=
-		    WEBHOOK_CONVERSATION) {
-		if (results->ledger_trouble)
-			return reply_unavailable(req, "the ledger", results->ledger_trouble);
-		return results_not_found(results);
-	}
-	req->conversation = arena_strdup(arena, results->conversation.id);
-	results->interview = interview_of_conversation(arena, worker_of(req)->config, &results->conversation,
-						       journal_entry_ms(reply->v[0]));
-	return results_ask_holder(results, results->conversation.id, results_on_journal_holder);
-}
-
-static enum step results_on_journal_holder(void *ctx, const struct redis_reply *reply)
-{
-	struct results *results = ctx;
-	struct request *req = results->req;
-	struct worker *worker = worker_of(req);
-	struct arena *arena = &req->job.arena;
-	struct span words[2] = {SPAN("HGETALL")};
-
-	if (reply->status != CALL_OK)
-		return reply_unavailable(req, "the session store", arena_strdup(arena, reply->error));
-	/* of an index that is not hydrated, too: what only the journal has, only it can know of */
-	if (!results->caller.is_service && !span_is(reply->v[1], results->caller.user.text))
-		return results_not_found(results);
-	if (!reply->v[1].p)
-		return results_reply(results, results_body(results, &results->interview));
-	words[1] = key_of_user(arena, worker->config->partitions, arena_strdup(arena, reply->v[1]));
-	return redis_command(worker->redis, &req->job, 2, words, results_on_bucket, results);
-}
-
-/* The session is the one whose view names this interview. */
-static enum step results_on_bucket(void *ctx, const struct redis_reply *reply)
-{
-	struct results *results = ctx;
-	struct arena *arena = &results->req->job.arena;
-
-	for (size_t i = 0; reply->status == CALL_OK && i + 1 < reply->n; i += 2) {
-		struct span field = reply->v[i];
-
-		if (span_starts_with(field, SPAN("v:")) &&
-		    span_is(json_decode_string(arena, json_member(reply->v[i + 1], "interviewId")), results->id.text))
-			results->interview.session = arena_span(arena, (struct span){field.p + 2, field.n - 2});
-	}
-	return results_reply(results, results_body(results, &results->interview));
+	blob_release(body);
+	blob_release(gzip);
+	return step;
 }

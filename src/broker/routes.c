@@ -9,6 +9,7 @@
 /* Webhooks are bounded by the server's own limit, webhook_body_max. */
 static const struct http_route public_routes[] = {
 	{HTTP_GET,  "/api/interviews/by-session/:sessionId", poll_start,             0},
+	{HTTP_GET,  "/api/interviews/by-session/:sessionId/events", events_start,    0},
 	{HTTP_POST, "/api/save-interview",                   save_start,             USER_BODY_MAX},
 	{HTTP_GET,  "/api/interviews/:id/results",           results_start,          0},
 	{HTTP_PUT,  "/api/interviews/:id/evaluation",        evaluation_put_start,   USER_BODY_MAX},

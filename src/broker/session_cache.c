@@ -260,5 +260,6 @@ void session_entry_set_view(struct session_entry *entry, const struct poll_view 
 	entry->final = view->final;
 	entry->turns_ms = view->turns_ms;
 	entry->ended_ms = view->ended_ms;
+	entry->linked = view->interview_id.p;
 	arena_deinit(&arena);
 }

@@ -10,6 +10,7 @@
 #include <sys/queue.h>
 
 #include "base/uuid.h"
+#include "broker/agent_lag.h"
 #include "broker/view.h"
 
 enum session_answer {
@@ -36,6 +37,8 @@ struct session_entry {
 	bool final;
 	int64_t turns_ms;  /* as poll_view */
 	int64_t ended_ms;  /* as poll_view */
+	bool linked;       /* its interview is here */
+	struct agent_lag_ref lag; /* of its agent */
 	char etag[ETAG_SIZE];
 	char *body;
 	size_t body_len;

@@ -107,9 +107,13 @@ static enum step read_on_view(void *ctx, const struct redis_reply *reply)
 		return read_ledger(read);
 	read->lasting = true;
 	if (reply->n == 3 && reply->v[1].p) {
+		struct span agent = json_decode_string(&read->job.arena, json_member(reply->v[2], "agent"));
+
+		read->lasting = span_is(reply->v[0], redis_replid(worker->redis));
+		read->entry->lag = agent_lag_look_up(worker, agent);
 		/* a bucket of another generation of Redis may lack what that one lost; but a session that
 		 * only the journal has is nowhere else */
-		if (span_is(reply->v[0], redis_replid(worker->redis)) || worker_ledger_is_away(worker))
+		if (read->lasting || worker_ledger_is_away(worker))
 			return read_found(read, reply->v[1]);
 		read->view = arena_span(&read->job.arena, reply->v[1]);
 		return read_link(read, arena_span(&read->job.arena, reply->v[2]));

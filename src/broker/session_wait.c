@@ -196,7 +196,7 @@ void waiter_set_hasty(struct waiter *waiter, bool hasty)
 	}
 	waiter->hasty = hasty;
 	/* whoever waits long may leave without a word */
-	request_watch(waiter->req, hasty ? NULL : waiter_on_left, waiter);
+	request_watch(waiter->req, hasty && waiter->kind == WAITER_POLL ? NULL : waiter_on_left, waiter);
 }
 
 void waiter_park(struct waiter *waiter, struct sessions *sessions, struct session_entry *entry, struct request *req,

@@ -11,6 +11,7 @@
  * Once the content is in the ledger or in the journal nothing is lost: whoever repeats the rest ends
  * where this would have. */
 #include "base/clock.h"
+#include "broker/agent_lag.h"
 #include "broker/caller.h"
 #include "broker/delay.h"
 #include "broker/fact.h"
@@ -59,6 +60,8 @@ static STEP webhook_accepted(struct webhook *webhook)
 
 	if (webhook->repeated)
 		return webhook_received(webhook->req, METRIC_WEBHOOK_DUPLICATE);
+	if (ended_ms > 0)
+		agent_lag_note(worker_of(webhook->req), webhook->conversation.agent_id, clock_wall_ms() - ended_ms);
 	if (webhook->link.result == LINK_DECIDED && ended_ms > 0)
 		metrics_observe(&worker_of(webhook->req)->metrics, HISTOGRAM_RESULT_LAG, (clock_wall_ms() - ended_ms) * 1000);
 	return webhook_received(webhook->req, METRIC_WEBHOOK_ACCEPTED);

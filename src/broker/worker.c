@@ -11,6 +11,8 @@
 #include "broker/partition.h"
 #include "broker/request_log.h"
 #include "broker/routes.h"
+#include "broker/agent_lag.h"
+#include "broker/result_cache.h"
 #include "broker/sessions.h"
 #include "broker/survey.h"
 #include "broker/sweeper.h"
@@ -337,6 +339,8 @@ struct worker *worker_new(int index, const struct config *config, struct journal
 	    !worker_open_http(worker, listen_fd))
 		goto fail;
 	worker->sessions = sessions_new(worker);
+	worker->lags = agent_lags_new(worker);
+	worker->results = result_cache_new((size_t)config->result_cache_max);
 	if (index == 0 && (!(worker->sweeper = sweeper_new(worker)) || !(worker->survey = survey_new(worker))))
 		goto fail;
 	return worker;
@@ -387,6 +391,8 @@ void worker_free(struct worker *worker)
 	for (size_t i = 0; i < worker->ledger_writer_count; i++)
 		postgres_free(worker->ledger_writers[i]);
 	sessions_free(worker->sessions);
+	result_cache_free(worker->results);
+	agent_lags_free(worker->lags);
 	if (worker->sweeper)
 		sweeper_free(worker->sweeper);
 	if (worker->survey)

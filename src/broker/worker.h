@@ -15,6 +15,8 @@
 struct event_base;
 struct http_server;
 struct sessions;
+struct result_cache;
+struct agent_lags;
 struct survey;
 struct sweeper;
 struct journal_size;
@@ -31,6 +33,8 @@ struct worker {
 	struct redis *redis;
 	struct redis_tracking *tracking;
 	struct sessions *sessions;
+	struct result_cache *results;
+	struct agent_lags *lags;
 	struct postgres *ledger_reader;
 	struct postgres *ledger_writers[WORKER_LEDGER_WRITERS_MAX];
 	size_t ledger_writer_count;

@@ -1,39 +1,75 @@
-/* Content negotiation: lists with weights. */
+/* Content negotiation (RFC 9110, 12.4.2 and 12.5): lists with weights. */
+#include <event2/http.h>
+#include <event2/keyvalq_struct.h>
+#include <strings.h>
+#include <sys/queue.h>
+
 #include "http/exchange.h"
 
-#include <strings.h>
-
-/* "q=0", "q=0.000": not acceptable */
-static bool is_zero_weight(struct span parameter)
+/* qvalue of RFC 9110, 12.4.2, in thousandths; 1000 without one; -1 if it is none. */
+static int quality(struct span parameters)
 {
-	struct span value = span_trim(parameter);
-	struct span name = span_trim(span_cut(&value, '='));
+	while (parameters.p) {
+		struct span value = span_cut(&parameters, ';'), name;
+		int thousandths, digit = 100;
 
-	if (!span_ieq(name, SPAN("q")) || value.p == NULL)
+		name = span_trim(span_cut(&value, '='));
+		value = span_trim(value);
+		if (!span_ieq(name, SPAN("q")))
+			continue;
+		if (value.n == 0 || (value.p[0] != '0' && value.p[0] != '1') || value.n > 5 ||
+		    (value.n > 1 && value.p[1] != '.'))
+			return -1;
+		thousandths = (value.p[0] - '0') * 1000;
+		for (size_t i = 2; i < value.n; i++, digit /= 10) {
+			if (value.p[i] < '0' || value.p[i] > '9')
+				return -1;
+			thousandths += (value.p[i] - '0') * digit;
+		}
+		return thousandths > 1000 ? -1 : thousandths;
+	}
+	return 1000;
+}
+
+void http_accept_coding(struct span list, const char *coding, int *quality_named, int *quality_any)
+{
+	while (list.p) {
+		struct span parameters = span_cut(&list, ','), name = span_trim(span_cut(&parameters, ';'));
+		int value = quality(parameters);
+
+		if (value < 0)
+			continue;
+		if (span_ieq(name, span_of(coding)))
+			*quality_named = value;
+		else if (span_is(name, "*"))
+			*quality_any = value;
+	}
+}
+
+bool request_accepts_coding(const struct request *req, const char *coding)
+{
+	struct evhttp_request *evreq = req->exchange->evreq;
+	const struct evkeyval *header;
+	int wanted = -1, any = -1, identity = -1, any_identity = -1;
+
+	if (evreq == NULL)
 		return false;
-	value = span_trim(value);
-	if (value.n == 0 || value.p[0] != '0')
-		return false;
-	for (size_t i = 1; i < value.n; i++)
-		if (value.p[i] != '0' && value.p[i] != '.')
-			return false;
-	return true;
+	TAILQ_FOREACH(header, evhttp_request_get_input_headers(evreq), next) {
+		if (strcasecmp(header->key, "Accept-Encoding") != 0)
+			continue;
+		http_accept_coding(span_of(header->value), coding, &wanted, &any);
+		http_accept_coding(span_of(header->value), "identity", &identity, &any_identity);
+	}
+	if (wanted < 0)
+		wanted = any;
+	return wanted > 0 && wanted >= identity;
 }
 
 /* Of repeated headers only the first is read: no browser sends two. */
 bool request_accepts(const struct request *req, const char *header, const char *item)
 {
-	struct span rest = request_header(req, header);
+	int named = -1, any = -1;
 
-	while (rest.p != NULL) {
-		struct span parameters = span_cut(&rest, ',');
-		bool zero = false;
-
-		if (!span_ieq(span_trim(span_cut(&parameters, ';')), span_of(item)))
-			continue;
-		while (parameters.p != NULL)
-			zero |= is_zero_weight(span_cut(&parameters, ';'));
-		return !zero;
-	}
-	return false;
+	http_accept_coding(request_header(req, header), item, &named, &any);
+	return named > 0;
 }

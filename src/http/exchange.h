@@ -60,6 +60,7 @@ struct http_exchange {
 	const char *origin; /* the configured origin that the request names, or NULL */
 	bool close;         /* the reply must end the connection */
 	struct event *watch; /* of the client's leaving, while parked; or NULL */
+	bool streaming;      /* the reply is under way: stream.c */
 	request_left *left;
 	void *left_arg;
 	char request_id[HTTP_REQUEST_ID_MAX + 1];
@@ -83,6 +84,18 @@ struct span http_decode(struct arena *arena, struct span raw, bool plus_is_space
 void http_take_trace(struct http_exchange *ex); /* trace.c */
 /* The first preference of that name in one Prefer header: its value, unquoted, or empty. */
 bool http_preference(struct span list, const char *name, struct span *value);
+
+/* What one Accept-Encoding says of `coding` and of "*": thousandths, untouched if it says nothing. */
+void http_accept_coding(struct span list, const char *coding, int *quality_named, int *quality_any);
+
+/* reply.c, for stream.c */
+void http_add_common_headers(struct http_exchange *ex);
+/* Counts a reply until it is written. */
+void http_watch_writing(struct http_server *server, struct evhttp_request *evreq);
+/* evhttp's request is its own again. */
+void http_exchange_answered(struct http_exchange *ex, int status);
+/* The connection of a reply under way has gone. */
+void http_stream_gone(struct http_exchange *ex);
 
 /* reply_problem() for those who end no step with it. */
 void http_send_problem(struct http_exchange *ex, int status, const char *field, const char *detail);

@@ -30,6 +30,8 @@ void request_watch(struct request *req, request_left *left, void *arg)
 
 	ex->left = left;
 	ex->left_arg = arg;
+	if (ex->streaming)
+		return; /* evhttp notices by itself */
 	if (left == NULL || ex->evreq == NULL) {
 		if (ex->watch != NULL)
 			event_free(ex->watch);

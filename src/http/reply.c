@@ -85,7 +85,7 @@ void reply_headerf(struct request *req, const char *name, const char *format, ..
 	va_end(args);
 }
 
-static void add_common_headers(struct http_exchange *ex)
+void http_add_common_headers(struct http_exchange *ex)
 {
 	add_header(ex, "X-Request-Id", ex->req.request_id);
 	add_header(ex, "X-Content-Type-Options", "nosniff");
@@ -120,7 +120,7 @@ static void unwritten_on_close(struct evhttp_connection *connection, void *arg)
 
 /* Counts the reply until it is written: a drained server that is freed too early would
  * cut it off. evhttp reports either of the two, once. */
-static void watch_writing(struct http_server *server, struct evhttp_request *evreq)
+void http_watch_writing(struct http_server *server, struct evhttp_request *evreq)
 {
 	struct evhttp_connection *connection = evhttp_request_get_connection(evreq);
 
@@ -144,34 +144,51 @@ static void add_content_length(struct http_exchange *ex, size_t n)
 static void send_buffered(struct http_exchange *ex, int status, const char *content_type)
 {
 	struct evhttp_request *evreq = ex->evreq;
-	struct http_server *server = ex->server;
 
 	request_watch(&ex->req, NULL, NULL);
-	add_common_headers(ex);
+	http_add_common_headers(ex);
 	if (content_type != NULL)
 		add_header(ex, "Content-Type", content_type);
-	watch_writing(server, evreq);
+	http_watch_writing(ex->server, evreq);
 	evhttp_send_reply(evreq, status, status_title(status), NULL);
+	http_exchange_answered(ex, status);
+}
 
+void http_exchange_answered(struct http_exchange *ex, int status)
+{
 	ex->evreq = NULL;
 	ex->path = SPAN_ABSENT;
 	ex->query = SPAN_ABSENT;
 	ex->req.body = SPAN_ABSENT;
 	ex->req.status = status;
-	server->unanswered--;
-	if (server->options.answered != NULL)
-		server->options.answered(&ex->req);
+	ex->server->unanswered--;
+	if (ex->server->options.answered != NULL)
+		ex->server->options.answered(&ex->req);
+}
+
+static void blob_on_sent(const void *data, size_t n, void *arg)
+{
+	(void)data;
+	(void)n;
+	blob_release(arg);
 }
 
 /* An absent body is none at all (204, 304). */
-static void send_reply(struct http_exchange *ex, int status, const char *content_type, struct span body)
+static void send_reply(struct http_exchange *ex, int status, const char *content_type, struct span body,
+		       struct blob *blob)
 {
+	struct evbuffer *output;
+
 	if (ex->evreq == NULL)
 		return;
-	if (body.p != NULL) {
+	output = evhttp_request_get_output_buffer(ex->evreq);
+	if (body.p != NULL)
 		add_content_length(ex, body.n);
-		if (ex->req.method != HTTP_HEAD)
-			evbuffer_add(evhttp_request_get_output_buffer(ex->evreq), body.p, body.n);
+	if (body.p != NULL && ex->req.method != HTTP_HEAD) {
+		if (blob == NULL)
+			evbuffer_add(output, body.p, body.n);
+		else if (evbuffer_add_reference(output, blob->p, blob->n, blob_on_sent, blob) == 0)
+			blob_hold(blob);
 	}
 	send_buffered(ex, status, content_type);
 }
@@ -183,7 +200,13 @@ STEP reply_json(struct request *req, int status, struct span body)
 
 STEP reply_body(struct request *req, int status, const char *content_type, struct span body)
 {
-	send_reply(req->exchange, status, content_type, body.p ? body : SPAN(""));
+	send_reply(req->exchange, status, content_type, body.p ? body : SPAN(""), NULL);
+	return DONE;
+}
+
+STEP reply_blob(struct request *req, int status, const char *content_type, struct blob *body)
+{
+	send_reply(req->exchange, status, content_type, blob_span(body), body);
 	return DONE;
 }
 
@@ -215,7 +238,7 @@ STEP reply_empty(struct request *req, int status)
 {
 	bool bodiless = status == 204 || status == 304;
 
-	send_reply(req->exchange, status, NULL, bodiless ? SPAN_ABSENT : SPAN(""));
+	send_reply(req->exchange, status, NULL, bodiless ? SPAN_ABSENT : SPAN(""), NULL);
 	return DONE;
 }
 
@@ -245,7 +268,7 @@ void http_send_problem(struct http_exchange *ex, int status, const char *field, 
 	text_addc(&body, '}');
 	if (req->note == NULL)
 		req->note = detail;
-	send_reply(ex, status, "application/problem+json", text_span(&body));
+	send_reply(ex, status, "application/problem+json", text_span(&body), NULL);
 }
 
 STEP reply_problem(struct request *req, int status, const char *field, const char *format, ...)

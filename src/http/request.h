@@ -7,6 +7,7 @@
 #ifndef DEBRIEF_HTTP_REQUEST_H
 #define DEBRIEF_HTTP_REQUEST_H
 
+#include "base/blob.h"
 #include "base/job.h"
 #include "base/text.h"
 #include "base/trace.h"
@@ -44,6 +45,8 @@ struct span request_header(const struct request *req, const char *name);
 struct span request_param(const struct request *req, const char *name);
 /* Decoded query parameter (RFC 3986; "+" is a space); absent if there is none. */
 struct span request_query(const struct request *req, const char *name);
+/* Whether the client takes a content coding ("gzip") and likes it no less than none. */
+bool request_accepts_coding(const struct request *req, const char *coding);
 /* Value of a preference (RFC 7240: Prefer), the first if there are several; empty if it has none; absent if
  * it isn't given. */
 struct span request_preference(const struct request *req, const char *name);
@@ -60,6 +63,12 @@ const char *request_peer(const struct request *req);
 typedef void request_left(struct request *req, void *arg);
 void request_watch(struct request *req, request_left *left, void *arg);
 
+/* A reply in pieces (200), begun once and ended once, the latter also when request_watch() has told that
+ * the client left. False: the client has gone, or doesn't read what it is sent; then end it. */
+void stream_start(struct request *req, const char *content_type);
+bool stream_send(struct request *req, struct span data);
+STEP stream_end(struct request *req);
+
 /* Adds a header to the reply to come. Both are copied. CR and LF in a value end it. */
 void reply_header(struct request *req, const char *name, const char *value);
 void reply_headerf(struct request *req, const char *name, const char *format, ...)
@@ -72,6 +81,8 @@ STEP reply_body(struct request *req, int status, const char *content_type, struc
 /* 200 with the first `size` bytes of a file, which go to the socket without passing through our memory.
  * Takes the descriptor. If the file has become shorter, the connection ends early. */
 STEP reply_descriptor(struct request *req, const char *content_type, int fd, size_t size);
+/* Sends the blob itself: it must not change any more. */
+STEP reply_blob(struct request *req, int status, const char *content_type, struct blob *body);
 /* No body: 204, 304. */
 STEP reply_empty(struct request *req, int status);
 
