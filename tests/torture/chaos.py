@@ -1,6 +1,7 @@
 """The actor who kills, freezes and cuts, by the plan's schedule."""
 
 import collections
+import shutil
 import signal
 import threading
 import time
@@ -157,6 +158,32 @@ class Chaos:
             if time.monotonic() > give_up:
                 return "left out"
             time.sleep(0.01)
+
+    def _older_redis(self, disturbance, world):
+        """Redis comes back as it was a while ago, as a replica that lagged. What it held of the journal
+        then has been struck since: it is applied once more. At the kill the journal is empty."""
+        redis = world.lab.redis_server
+        now, then = redis.directory / "appendonlydir", redis.directory / "older"
+        shutil.rmtree(then, ignore_errors=True)
+        shutil.copytree(now, then, copy_function=shutil.copyfile)
+        time.sleep(disturbance.secs)
+        give_up = time.monotonic() + FLUSH_PATIENCE_SECS
+        while True:
+            redis.call("CLIENT", "PAUSE", 5000, "WRITE")
+            if not world.journals():
+                break
+            redis.call("CLIENT", "UNPAUSE")
+            if time.monotonic() > give_up:
+                return "left out"
+            time.sleep(0.01)
+        redis.kill()
+        shutil.rmtree(now)
+        then.rename(now)
+        for path in (now, *now.iterdir()):
+            if redis.user is not None:
+                shutil.chown(path, redis.user.pw_uid, redis.user.pw_gid)
+        redis.start()
+        return None
 
     def _flush_scripts(self, disturbance, world):
         world.lab.redis_server.call("SCRIPT", "FLUSH")

@@ -18,7 +18,7 @@ DECK = {
     "kill-redis": 3, "term-redis": 1, "freeze-redis": 1, "cut-redis": 1, "read-only-redis": 1,
     "kill-postgres": 3, "term-postgres": 1, "freeze-postgres": 1, "cut-postgres": 1,
     "link-drop": 1, "link-stall": 2, "link-half-close": 1, "link-refuse": 2, "link-delay": 1, "link-cut-reply": 2,
-    "flush-redis": 3, "flush-scripts": 1,
+    "flush-redis": 3, "older-redis": 2, "flush-scripts": 1,
 }
 STORES = ("redis", "postgres")
 
