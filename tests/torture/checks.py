@@ -14,6 +14,11 @@ ANSWER_SECS = 15       # request_timeout_ms is 10 s; the machine may be busy
 FINAL = {"save": (200, 409), "webhook": (200,)}
 
 
+def named_session(body):
+    client = body["data"]["conversation_initiation_client_data"] or {}
+    return client.get("dynamic_variables", {}).get("client_session_id")
+
+
 class Checks:
     def __init__(self, world, plan, history):
         self.world, self.plan, self.history, self.lab = world, plan, history, world.lab
@@ -131,7 +136,8 @@ class Checks:
                     yield f"{cid}: answered 200 at {accepted[0]['at']:.2f} and not in the ledger"
                 continue
             self.counts["conversations"] += bool(accepted)
-            last = min((self.history.wall_ms(e["at"] + e["took"]) for e in accepted), default=None)
+            # who tells their own times is not matched by the receipt, and need not have the very first
+            last = min((self.history.wall_ms(e["at"] + e["took"]) for e in accepted if row["started"] is None), default=None)
             yield from self._within(f"{cid} received", row["received"],
                                     min(self.history.wall_ms(event["at"]) for event in tries) - CLOCK_MS, last)
             newest = max((self.bodies[event["number"]]["event_timestamp"] for event in accepted), default=0)
@@ -174,11 +180,9 @@ class Checks:
         """Everybody whose conversation it can ever have been."""
         owners = set()
         for body in (self.bodies[event["number"]] for event in self.tries["webhook"].get(cid, [])):
-            client = body["data"]["conversation_initiation_client_data"]
-            if client["user_id"]:
-                return {client["user_id"]}
-            named = client["dynamic_variables"].get("client_session_id")
-            owners |= {event["user"] for event in self.tries["save"].get(named, [])}
+            if body["data"]["user_id"]:
+                return {body["data"]["user_id"]}
+            owners |= {event["user"] for event in self.tries["save"].get(named_session(body), [])}
         for tries in self.tries["save"].values():
             owners |= {event["user"] for event in tries if event["fields"].get("conversation_id") == cid}
         return owners
@@ -210,16 +214,14 @@ class Checks:
 
     def _certain(self):
         """{sid: cid} of links that nothing else could ever have taken the place of."""
-        named = collections.Counter(body["data"]["conversation_initiation_client_data"]["dynamic_variables"].get("client_session_id")
-                                    for body in {e["cid"]: self.bodies[e["number"]] for tries in self.tries["webhook"].values()
-                                                 for e in tries}.values())
+        named = collections.Counter(named_session(self.bodies[tries[0]["number"]]) for tries in self.tries["webhook"].values())
         alone = {sids[0] for _, sids, cids in self.plan.groups if len(sids) == 1 and len(cids) == 1}
         return {link.sid: cid for cid, link in self.links.items()
                 if link.sid and (link.sid in alone or (link.evidence == "session_id" and named[link.sid] == 1))}
 
     def visible(self):
-        """Once a webhook and a save have been answered 200 in normal running, every poll in normal running
-        shows their link; and what a poll has shown, no later one takes back."""
+        """Once a webhook and a save have been answered 200 in normal running, every poll shows their link,
+        from whichever store it comes. What a poll has shown, no later one in normal running takes back."""
         certain = self._certain()
         since, shown, ended = {}, {}, {}
         for sid, cid in certain.items():
@@ -246,9 +248,9 @@ class Checks:
                 shown.setdefault(sid, event["at"] + event["took"])
                 self.counts["calm polls of results"] += calm
             elif sid in certain:
-                if event["at"] > shown.get(sid, event["at"]):
-                    yield f"{words}{'' if calm else ' (disturbed)'}: {answer}, at {shown[sid]:.2f} it had been {certain[sid]}"
-                if calm and event["at"] > since.get(sid, event["at"]):
+                if calm and event["at"] > shown.get(sid, event["at"]):
+                    yield f"{words}: {answer}, at {shown[sid]:.2f} it had been {certain[sid]}"
+                if event["at"] > since.get(sid, event["at"]):
                     yield f"{words}: {answer}, both were answered 200 by {since[sid]:.2f}"
 
     def promised_results(self):

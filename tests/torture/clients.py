@@ -151,7 +151,7 @@ class Clients:
         if outcome["status"] == 200:
             outcome["answer"] = {"conversationId": answer["interview"]["conversationId"],
                                  "sessionId": answer["interview"]["sessionId"],
-                                 "turns": len(answer["interview"]["transcript"])}
+                                 "turns": len(answer["interview"]["transcript"] or [])}
         else:
             outcome["answer"] = answer
         self.history.add("results", user=watch.user, sid=watch.sid, interview=interview, **outcome)

@@ -138,11 +138,12 @@ class Plan:
         size = rng.choice((None, None, 8_000, 40_000, 200_000))
         at = end + rng.choice((rng.uniform(-3.0, 0.0), rng.uniform(0.0, 1.0), rng.uniform(0.0, 6.0)))
         versions = rng.choice((1, 1, 1, 2))
+        shape = "minimal" if how == "claims" and rng.random() < 0.3 else "full"
         for version in range(versions):
             conversation = Conversation(
                 id=cid, agent_id=AGENT, user_id=named, start=ended - duration + rng.uniform(-20, 20), duration=duration,
                 turns=rng.randrange(1, 12), size=size, dynamic_variables=variables, seed=rng.random())
-            body = webhook(conversation, event_timestamp=int(ended) + 2 + version * 30)
+            body = webhook(conversation, shape, event_timestamp=int(ended) + 2 + version * 30)
             for _ in range(rng.choice((1, 1, 2, 3))):
                 self._webhook(at + rng.uniform(0.0, 2.5), cid, body)
 
