@@ -14,6 +14,11 @@ ANSWER_SECS = 15       # request_timeout_ms is 10 s; the machine may be busy
 FINAL = {"save": (200, 409), "webhook": (200,)}
 
 
+def told_in(body):
+    content = json.loads(body)
+    return {**content, "event_timestamp": int(content["event_timestamp"])}
+
+
 def named_session(body):
     client = body["data"]["conversation_initiation_client_data"] or {}
     return client.get("dynamic_variables", {}).get("client_session_id")
@@ -29,7 +34,10 @@ class Checks:
             self.tries["save"][event["fields"]["client_session_id"]].append(event)
         for event in history.of("webhook"):
             self.tries["webhook"][event["cid"]].append(event)
-        self.bodies = {send.number: json.loads(send.body) for send in plan.sends if send.kind == "webhook"}
+        self.bodies = {send.number: told_in(send.body) for send in plan.sends if send.kind == "webhook"}
+
+        self.judged = {send.cid for send in plan.sends
+                       if send.kind == "webhook" and self.bodies[send.number]["data"]["analysis"]}
 
     def run(self):
         problems, self.sessions, self.links = ledger_differences(self.lab, *self._everything())
@@ -49,7 +57,7 @@ class Checks:
         """Only statuses that may be, each in time; 503 says when to come again."""
         hurts = [event for event in self.history.of("disturbance") if event["what"].endswith("-node")]
         allowed = {"save": (200, 409, 429, 503), "webhook": (200, 429, 503), "poll": (200, 304, 404, 429, 503),
-                   "results": (200, 304, 429, 503)}
+                   "results": (200, 304, 404, 429, 503)}
         for event in self.history.of(*allowed):
             words = f"{event['kind']} at {event['at']:.2f} via node {event['node']}"
             ended = event["at"] + event["took"]
@@ -300,7 +308,7 @@ class Checks:
                 mine = [by_sid[session.sid]] if session.sid in by_sid else []
                 should = model.poll_view(session, {link.cid: link for link in mine})
                 body = answer.json()
-                if mine:
+                if mine and mine[0].cid in self.judged:
                     should["evaluationStatus"] = "complete"
                 if answer.status_code != 200 or {name: body.get(name) for name in should} != should:
                     yield f"poll of {session.sid} via node {node}{when}: {answer.status_code} {body}, should be {should}"
