@@ -1,12 +1,10 @@
 """The actor who kills, freezes and cuts, by the plan's schedule."""
 
 import collections
-import json
 import shutil
 import signal
 import threading
 import time
-import urllib.request
 
 from lab.process import LabError, wait_for
 from world import PARTITIONS
@@ -48,17 +46,7 @@ class Chaos:
         if lab.redis_server.call("ROLE") is None:
             raise LabError("Redis does not answer although all is over")
         lab.connect_pg()
-        for node in lab.nodes:
-            wait_for(lambda node=node: self._sees_both(node), f"{node.name} to see both stores", 60)
-
-    @staticmethod
-    def _sees_both(node):
-        try:
-            with urllib.request.urlopen(node.admin_url + "/readyz", timeout=5) as answer:
-                state = json.load(answer)
-        except OSError:
-            return False
-        return state["redis"] == state["ledger"] == "up"
+        lab.wait_ready(60)
 
     def _conduct(self):
         for disturbance in self.plan.disturbances:
