@@ -18,7 +18,7 @@ redis.call('FLUSHALL')
 return 1
 """
 LATE_SECS = 6  # a disturbance whose victim is still busy with the last one is left out after this
-FLUSH_PATIENCE_SECS = 3
+FLUSH_PATIENCE_SECS = 4
 
 
 class Chaos:

@@ -130,12 +130,15 @@ class Clients:
 
     def _watch(self, watch, rng, seen):
         node, etag = rng.randrange(2), seen.get("etag")
+        if node == seen.get("silent"):  # as a load balancer would, for a moment
+            node = 1 - node
         headers = {"Authorization": f"Bearer {self.tokens[watch.user]}"}
         if etag and rng.random() < 0.7:
             headers["If-None-Match"] = etag
         outcome = self.request(node, "GET", f"/api/interviews/by-session/{watch.sid}", headers)
         self.history.add("poll", user=watch.user, sid=watch.sid, stranger=watch.stranger,
                          condition=headers.get("If-None-Match"), **outcome)
+        seen["silent"] = node if outcome["status"] is None else None
         if outcome["status"] == 200:
             seen["etag"] = outcome["etag"]
             interview = outcome["answer"].get("interviewId")

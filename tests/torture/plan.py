@@ -190,7 +190,7 @@ def schedule(rng, secs):
         if begin < secs - 0.5:
             found.append(Disturbance(round(begin, 3), kind, victim, round(length, 3)))
             free_at[victim] = begin + length + 0.5
-        at += rng.uniform(0.1, 1.3)
+        at += rng.uniform(0.1, 1.3) if rng.random() < 0.9 else rng.uniform(4.0, 8.0)  # a while in peace
     return sorted(found, key=lambda disturbance: disturbance.at)
 
 
