@@ -18,6 +18,8 @@ INTEGRATION = ROOT / "tests" / "integration"
 BROWSER = ROOT / "tests" / "browser"
 PYTEST_SECS = 420
 FUZZ_SECS = 10
+TORTURE_SECS = 240
+TORTURE_SEED = 2
 JOBS = str(os.cpu_count() or 1)
 
 
@@ -158,6 +160,13 @@ class Run:
             outcome.failed += 1
             outcome.note = f"vitest ended with {code}"
 
+    def torture(self, outcome, log):
+        """A short round; its seed and complaints are in the log. Always the same plan: a round by chance is
+        for whoever runs tests/torture/run, and for nights."""
+        code = execute([ROOT / "tests" / "torture" / "run", "--short", "--seed", TORTURE_SEED], log,
+                       timeout=TORTURE_SECS)
+        count(outcome, code == 0)
+
     def distcheck(self, outcome, log):
         code = execute(["make", "-C", "build", "-j", JOBS, "distcheck"], log, timeout=300)
         count(outcome, code == 0)
@@ -258,6 +267,7 @@ def main():
         if shutil.which("clang") and any((ROOT / "tests" / "fuzz").glob("fuzz_*.c")):
             run.stage("fuzzing", run.fuzz)
         run.stage("distcheck", run.distcheck)
+    run.stage("torture, a short round", run.torture)
     run.stage("demo", run.demo)
 
     table(run.outcomes, chosen.setup_secs)

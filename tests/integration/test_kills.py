@@ -11,8 +11,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import requests
 
+from stories import differences, story
 from support import eventually, rows
-from test_storms import differences, story
 
 SEEDS = range(int(os.environ.get("DEBRIEF_KILLS", "3")))
 
@@ -35,11 +35,11 @@ def insist(call):
 @pytest.mark.parametrize("seed", SEEDS)
 def test_nothing_is_lost_when_nodes_and_redis_die(api, lab, seed):
     rng = random.Random(seed)
-    told = [story(api, random.Random(f"{seed}-{number}")) for number in range(8)]
-    steps = [step for _, _, _, steps, _ in told for _, step in steps]
+    told = [story(random.Random(f"{seed}-{number}")) for number in range(8)]
+    steps = [step for one in told for step in one.steps]
     rng.shuffle(steps)
     with ThreadPoolExecutor(8) as pool:
-        jobs = [pool.submit(insist, step) for step in steps]
+        jobs = [pool.submit(insist, lambda s=step: s.send(api)) for step in steps]
         kills = 0
         while kills < 4 or not all(job.done() for job in jobs):
             victim = rng.choice([*lab.nodes, *lab.nodes, lab.redis_server])
@@ -51,14 +51,12 @@ def test_nothing_is_lost_when_nodes_and_redis_die(api, lab, seed):
                 break
         assert all(job.result(90) in (200, 409) for job in jobs)
     lab.wait_ready()
-    cids = [cid for _, _, story_cids, _, _ in told for cid in story_cids]
-    sids = [sid for _, story_sids, _, _, _ in told for sid in story_sids]
+    cids = [cid for one in told for cid in one.cids]
+    sids = [sid for one in told for sid in one.sids]
     eventually(
         lambda: not rows(lab, "SELECT 1 FROM interviews WHERE conversation_id = ANY (%s) AND undecided", cids)
         and not rows(lab, "SELECT 1 FROM interview_sessions WHERE client_session_id = ANY (%s) AND undecided", sids),
         20, "the sweeper to decide what was left")
-    for users, story_sids, story_cids, _, names in told:
-        text = "\n".join(differences(api, lab, users, story_sids, story_cids))
-        for identifier, name in names.items():
-            text = text.replace(identifier, name)
+    for one in told:
+        text = one.named("\n".join(differences(api, lab, one.users, one.sids, one.cids)))
         assert not text, text
