@@ -5,16 +5,15 @@ import time
 
 from lab import LabError, wait_for
 
-from .bench import Bench, memory
-from .hooks import Batch
+from .bench import memory
 from .peers import Express
-from .webhooks import CONNECTIONS, MIB, all_accepted, kept, send, settled
+from .webhooks import CONNECTIONS, MIB, kept, prepare, send, settled
 
 # As many rows a transaction as a node's batch has at most.
 BATCH_ROWS = 64
 
 
-def measure(bench: Bench):
+def measure(bench):
     count = 500 if bench.quick else 4000
     with bench.lab() as lab:
         node = lab.nodes[0]
@@ -22,13 +21,12 @@ def measure(bench: Bench):
         theirs, ours, drains, bares = [], [], [], []
         for _ in range(max(2, bench.rounds - 2)):
             with Express(bench, lab) as express:
-                theirs.append(all_accepted(send(bench, lab, express.port, count)))
-            batch = Batch(bench, lab, count)
-            bench.save_all(lab, node.port, batch.people)
+                theirs.append(send(bench, express.port, prepare(bench, lab, express.port, count)))
+            batch = prepare(bench, lab, node.port, count)
             before = kept(lab)
             lab.postgres_server.stop()
-            wait_for(lambda: not node.answers(), "the node to see that Postgres is away")
-            ours.append(all_accepted(bench.pace(node.port, batch.listing, connections=CONNECTIONS).result()))
+            wait_for(lambda: not node.sees("ledger"), "the node to see that Postgres is away")
+            ours.append(send(bench, node.port, batch))
             drains.append(drain(lab, before, count))
             bares.append(bare_insert(bench, lab, before, count))
         express_rate = benchmark.add_rates("express + pg, Postgres up", theirs)

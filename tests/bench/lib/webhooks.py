@@ -1,4 +1,6 @@
 """Webhooks of 40 KB on 32 connections: committed to the ledger and journaled, against Express and pg; memory."""
+import statistics
+
 from lab import LabError, wait_for
 
 from .bench import memory
@@ -9,17 +11,15 @@ CONNECTIONS = 32
 MIB = 1 << 20
 
 
-def send(bench, lab, port, count, save=True):
-    """Sends `count` webhooks of sessions that were saved before; all must be answered 200."""
+def prepare(bench, lab, port, count):
+    """Signs `count` webhooks and saves their sessions."""
     batch = Batch(bench, lab, count)
-    if save:
-        bench.save_all(lab, port, batch.people)
+    bench.save_all(lab, port, batch.people)
+    return batch
+
+
+def send(bench, port, batch):
     sent = bench.pace(port, batch.listing, connections=CONNECTIONS).result()
-    sent.bytes = batch.bytes
-    return sent
-
-
-def all_accepted(sent):
     if sent.errors:
         raise LabError(f"{sent.errors} of {sent.answered} webhooks were not answered 200")
     return sent
@@ -42,20 +42,20 @@ def measure(bench):
 
         def committed():
             before = kept(lab)
-            sent = all_accepted(send(bench, lab, node.port, count))
+            sent = send(bench, node.port, prepare(bench, lab, node.port, count))
             if kept(lab) - before != count:
                 raise LabError(f"{count} webhooks were answered 200, the ledger holds {kept(lab) - before} of them")
             return sent
 
         def journaled():
             before = kept(lab)
-            sent = all_accepted(send(bench, lab, journaling.port, count))
+            sent = send(bench, journaling.port, prepare(bench, lab, journaling.port, count))
             wait_for(lambda: kept(lab) - before == count and settled(lab), "the journal to be in the ledger", 180, 0.2)
             return sent
 
         def theirs():
             before = kept(lab, "express")
-            sent = all_accepted(send(bench, lab, express.port, count))
+            sent = send(bench, express.port, prepare(bench, lab, express.port, count))
             if kept(lab, "express") - before != count:
                 raise LabError("Express lost webhooks")
             return sent
@@ -69,7 +69,7 @@ def measure(bench):
                         medians["debrief, committed"] / medians["express + pg"], 4)
         benchmark.claim("webhooks, durability = journal: against Express + pg",
                         medians["debrief, journal"] / medians["express + pg"], 6)
-        p99 = sorted(r.p99_ms for r in taken["debrief, journal"])[len(taken["debrief, journal"]) // 2]
+        p99 = statistics.median(r.p99_ms for r in taken["debrief, journal"])
         benchmark.claim("webhooks, durability = journal: p99", p99, 50, "ms", "≤")
         for name, process in (("debrief, committed", node), ("debrief, journal", journaling)):
             peak = memory(process.pid, "VmHWM") / MIB
