@@ -43,7 +43,7 @@ class Bench:
     @functools.cache
     def program(self, name):
         sources, libraries = PROGRAMS[name]
-        out = self.scratch.path / name
+        out = self.scratch.directory("programs", mode=0o755) / name
         flags = subprocess.check_output(["pkg-config", "--cflags", "--libs", *libraries], text=True).split()
         subprocess.run([os.environ.get("CC", "cc"), "-std=gnu17", "-O2", "-Wall", "-Wextra", "-D_GNU_SOURCE",
                         *(str(HERE / "load" / source) for source in sources), "-o", str(out), *flags], check=True)

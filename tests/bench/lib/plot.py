@@ -11,7 +11,7 @@ def text(x, y, words, size=12, anchor="start", fill=INK, weight="normal"):
 
 
 def number(value):
-    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 
 def panel(benchmark, top):
@@ -20,15 +20,17 @@ def panel(benchmark, top):
     y = top + 24
     greatest = {}
     for series in benchmark["series"]:
-        greatest[series["unit"]] = max(greatest.get(series["unit"], 0), *series["values"])
+        greatest[series["unit"]] = max(greatest.get(series["unit"], 0), *(abs(value) for value in series["values"]))
     for series in benchmark["series"]:
         scale = BAR / (greatest[series["unit"]] or 1)
-        low, high, middle = min(series["values"]) * scale, max(series["values"]) * scale, y + ROW / 2 - 2
+        # what is less than 0 has no bar, only its number
+        low, high = (max(0, bound(series["values"])) * scale for bound in (min, max))
+        middle = y + ROW / 2 - 2
         colour = OURS if series["name"].startswith("debrief") else OTHERS
         parts += [
             text(LABEL - 8, y + 13, series["name"], 12, "end"),
             f'<rect x="{LABEL}" y="{y}" width="{BAR}" height="{ROW - 6}" fill="{TRACK}"/>',
-            f'<rect x="{LABEL}" y="{y}" width="{series["median"] * scale:.1f}" height="{ROW - 6}" fill="{colour}"/>',
+            f'<rect x="{LABEL}" y="{y}" width="{max(0, series["median"]) * scale:.1f}" height="{ROW - 6}" fill="{colour}"/>',
             f'<path d="M{LABEL + low:.1f} {middle:.1f}H{LABEL + high:.1f}" stroke="{INK}" stroke-width="1"/>',
             text(LABEL + BAR + 8, y + 13, f"{number(series['median'])} {series['unit']}"),
         ]

@@ -82,9 +82,9 @@ class Benchmark:
 
 
 def number(value):
-    if value >= 100 or value == int(value):
+    if abs(value) >= 100 or value == int(value):
         return f"{value:,.0f}"
-    return f"{value:.1f}" if value >= 20 else f"{value:.2f}"
+    return f"{value:.1f}" if abs(value) >= 20 else f"{value:.2f}"
 
 
 def cpu():

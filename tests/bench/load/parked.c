@@ -29,7 +29,7 @@ static struct {
 	struct client hook_clients[NODES_MAX]; /* by their port */
 	struct parked *awaited;
 	int64_t hook_sent_us, hook_ok_us; /* 0: not yet */
-	int64_t *latencies_us;
+	int64_t *after_ok_us, *after_sent_us;
 	size_t told;
 	int64_t quiet_since_us; /* the last time one was sent off to wait */
 	struct event *settled;
@@ -47,11 +47,10 @@ static void park(struct parked *parked)
 /* Both are there: the webhook's 200 and the client's answer. */
 static void judge(void)
 {
-	int64_t latency_us = all.awaited->told_us - all.hook_ok_us;
-
 	if (!all.hook_ok_us || !all.awaited->told_us)
 		return;
-	all.latencies_us[all.told++] = latency_us > 0 ? latency_us : 0;
+	all.after_ok_us[all.told] = all.awaited->told_us - all.hook_ok_us;
+	all.after_sent_us[all.told++] = all.awaited->told_us - all.hook_sent_us;
 	next_hook();
 }
 
@@ -151,8 +150,9 @@ static void read_parked(const char *path)
 	char *text = client_read_file(path, &len), *save = NULL;
 
 	all.parked = calloc(PARKED_MAX, sizeof(*all.parked));
-	all.latencies_us = calloc(PARKED_MAX, sizeof(*all.latencies_us));
-	if (!all.parked || !all.latencies_us)
+	all.after_ok_us = calloc(PARKED_MAX, sizeof(*all.after_ok_us));
+	all.after_sent_us = calloc(PARKED_MAX, sizeof(*all.after_sent_us));
+	if (!all.parked || !all.after_ok_us || !all.after_sent_us)
 		client_die("calloc");
 	for (char *at = strtok_r(text, "\n", &save); at; at = strtok_r(NULL, "\n", &save)) {
 		struct parked *parked = &all.parked[all.count++];
@@ -164,6 +164,14 @@ static void read_parked(const char *path)
 			client_die("a line has not three columns, or there are too many");
 		client_init(&parked->client, all.base, port, parked_on_reply, parked);
 	}
+}
+
+static void print_all(const char *name, const int64_t *values_us)
+{
+	printf("%s", name);
+	for (size_t i = 0; i < all.told; i++)
+		printf(" %lld", (long long)values_us[i]);
+	putchar('\n');
 }
 
 int main(int argc, char **argv)
@@ -182,12 +190,8 @@ int main(int argc, char **argv)
 	all.settled = event_new(all.base, -1, EV_PERSIST, on_settle, NULL);
 	event_add(all.settled, &tick);
 	event_base_dispatch(all.base);
-	printf("RESULT %zu %zu", all.told, all.errors);
-	for (size_t i = 0; i < 3; i++)
-		printf(" %lld", (long long)client_quantile(all.latencies_us, all.told, (const double[]){0.5, 0.99, 1}[i]));
-	printf("\nLATENCIES");
-	for (size_t i = 0; i < all.told; i++)
-		printf(" %lld", (long long)all.latencies_us[i]);
-	putchar('\n');
+	printf("RESULT %zu %zu\n", all.told, all.errors);
+	print_all("AFTER_OK", all.after_ok_us);
+	print_all("AFTER_SENT", all.after_sent_us);
 	return 0;
 }
