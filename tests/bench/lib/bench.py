@@ -40,6 +40,16 @@ class Bench:
         """A lab of its own for a benchmark; nodes of one worker, logging and metrics as they come."""
         return Lab(self.chosen.binary, nodes=nodes, options={"workers": 1, **options}, fsync=not self.chosen.no_fsync)
 
+    def peer(self, stack, name, make):
+        """A started peer, or None with a note when it isn't installed."""
+        if self.chosen.no_peers:
+            return None
+        try:
+            return stack.enter_context(make())
+        except Missing as error:
+            self.report.skip(name, str(error))
+            return None
+
     @functools.cache
     def program(self, name):
         sources, libraries = PROGRAMS[name]

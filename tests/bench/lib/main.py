@@ -37,6 +37,7 @@ def arguments(doc):
     parser.add_argument("--secs", type=int, default=None, help="of one measurement (4; quick: 2)")
     parser.add_argument("--rounds", type=int, default=None, help="measurements of each kind (5; quick: 2)")
     parser.add_argument("--quick", action="store_true", help="short measurements, small data: does it work at all?")
+    parser.add_argument("--no-peers", action="store_true", help="against the floor alone")
     parser.add_argument("--out", type=pathlib.Path, default=ROOT / "build" / "bench",
                         help="directory of bench.json and bench.svg (build/bench)")
     parser.add_argument("--binary", default=default_binary(), help="build/src/debrief")

@@ -17,13 +17,12 @@ def measure(bench):
         token = save(lab, lab.nodes[0].port, user, sid)
         bearer = f"Authorization: Bearer {token}"
         body = exchange(lab.nodes[0].port, "GET", path, dict([bearer.split(": ", 1)]))[2]
-        servers = {}
-        for name, make in (("webdis", lambda: Webdis(bench, lab, body)), ("nginx + Lua", lambda: Nginx(bench, lab, body)),
-                           ("express + pg", lambda: Express(bench, lab))):
-            try:
-                servers[name] = peers.enter_context(make())
-            except Missing as error:
-                bench.report.skip(name, str(error))
+        servers = {
+            "webdis": bench.peer(peers, "webdis", lambda: Webdis(bench, lab, body)),
+            "nginx + Lua": bench.peer(peers, "nginx + Lua", lambda: Nginx(bench, lab, body)),
+            "express + pg": bench.peer(peers, "express + pg", lambda: Express(bench, lab)),
+        }
+        servers = {name: server for name, server in servers.items() if server}
         if "express + pg" in servers:
             save(lab, servers["express + pg"].port, user, sid)
         for wanted in (200, 304):

@@ -5,7 +5,7 @@ import uuid
 
 from lab import LabError
 
-from .bench import Missing, exchange, save
+from .bench import exchange, save
 from .floor import Floor
 from .peers import Express
 from .wrk import wrk
@@ -43,12 +43,10 @@ def measure(bench):
         floor = peers.enter_context(Floor(bench, "floor-results", 200, captured, body))
         contenders["bare evhttp"] = lambda: wrk(floor.url + path, "polls.lua", bench.secs, CONNECTIONS, lines)
         contenders["debrief"] = lambda: wrk(node.url + path, "polls.lua", bench.secs, CONNECTIONS, lines)
-        try:
-            express = peers.enter_context(Express(bench, lab))
+        express = bench.peer(peers, "express + pg", lambda: Express(bench, lab))
+        if express:
             theirs, _ = deliver(lab, express.port, user, sid)
             contenders["express + pg"] = lambda: wrk(express.url + theirs, "polls.lua", bench.secs, CONNECTIONS, lines)
-        except Missing as error:
-            bench.report.skip("express + pg", str(error))
         taken = bench.alternate(contenders)
         medians = {name: benchmark.add_rates(name, results) for name, results in taken.items()}
         benchmark.claim("results, 40 KB: of the floor", medians["debrief"] / medians["bare evhttp"], 0.5)
