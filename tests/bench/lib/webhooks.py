@@ -5,6 +5,7 @@ import statistics
 from lab import LabError, wait_for
 
 from .bench import memory
+from .cpu import Meter
 from .hooks import Batch
 from .peers import Express
 
@@ -19,8 +20,12 @@ def prepare(bench, lab, port, count):
     return batch
 
 
-def send(bench, port, batch):
+def send(bench, port, batch, meter=None):
+    if meter:
+        meter.start()
     sent = bench.pace(port, batch.listing, connections=CONNECTIONS).result()
+    if meter:
+        meter.stop(batch.count)
     if sent.errors:
         raise LabError(f"{sent.errors} of {sent.answered} webhooks were not answered 200")
     return sent
@@ -42,31 +47,32 @@ def measure(bench):
         node = lab.nodes[0]
         journaling = lab.new_node(durability="journal").start()
 
-        def committed():
-            before = kept(lab)
-            sent = send(bench, node.port, prepare(bench, lab, node.port, count))
-            if kept(lab) - before != count:
-                raise LabError(f"{count} webhooks were answered 200, the ledger holds {kept(lab) - before} of them")
-            return sent
+        stores = {"Redis": lab.redis_server, "Postgres": lab.postgres_server}
+        meters = {"debrief, committed": Meter(node=node, **stores), "debrief, journal": Meter(node=journaling, **stores)}
+        if express:
+            meters["express + pg"] = Meter(node=express, Postgres=lab.postgres_server)
 
-        def journaled():
-            before = kept(lab)
-            sent = send(bench, journaling.port, prepare(bench, lab, journaling.port, count))
-            wait_for(lambda: kept(lab) - before == count and settled(lab), "the journal to be in the ledger", 180, 0.2)
-            return sent
+        def sending(name, port, database):
+            """Sends a batch and sees it kept."""
+            def measure_once():
+                before = kept(lab, database)
+                batch = prepare(bench, lab, port, count)
+                sent = send(bench, port, batch, meters[name])
+                wait_for(lambda: kept(lab, database) - before == count and (database == "express" or settled(lab)),
+                         f"{count} webhooks to be kept", 180, 0.2)
+                return sent
+            return measure_once
 
-        def theirs():
-            before = kept(lab, "express")
-            sent = send(bench, express.port, prepare(bench, lab, express.port, count))
-            if kept(lab, "express") - before != count:
-                raise LabError("Express lost webhooks")
-            return sent
-
+        contenders = {"debrief, committed": sending("debrief, committed", node.port, "debrief"),
+                      "debrief, journal": sending("debrief, journal", journaling.port, "debrief")}
+        if express:
+            contenders["express + pg"] = sending("express + pg", express.port, "express")
         benchmark = bench.report.benchmark(f"Webhooks of 40 KB: one worker, {CONNECTIONS} connections, {count} a round, "
                                            "their sessions saved before")
-        contenders = {"debrief, committed": committed, "debrief, journal": journaled}
-        taken = bench.alternate({"express + pg": theirs, **contenders} if express else contenders)
+        taken = bench.alternate(contenders)
         medians = {name: benchmark.add_rates(name, results) for name, results in taken.items()}
+        for name, meter in meters.items():
+            meter.report(benchmark, name)
         if express:
             benchmark.claim("webhooks, committed: against Express + pg",
                             medians["debrief, committed"] / medians["express + pg"], 4)
