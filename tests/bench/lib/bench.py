@@ -21,6 +21,8 @@ PROGRAMS = {
     "insert": (["insert.c"], ["libpq"]),
 }
 TOKEN_SECS = 3600
+# By default Redis would rewrite its log in the middle of a burst, with a process of its own.
+REDIS_OPTIONS = {"auto-aof-rewrite-min-size": "1gb"}
 
 
 class Missing(Exception):
@@ -38,7 +40,8 @@ class Bench:
 
     def lab(self, nodes=1, **options):
         """A lab of its own for a benchmark; nodes of one worker, logging and metrics as they come."""
-        return Lab(self.chosen.binary, nodes=nodes, options={"workers": 1, **options}, fsync=not self.chosen.no_fsync)
+        return Lab(self.chosen.binary, nodes=nodes, options={"workers": 1, **options}, fsync=not self.chosen.no_fsync,
+                   redis_options=REDIS_OPTIONS)
 
     def peer(self, stack, name, make):
         """A started peer, or None with a note when it isn't installed."""
