@@ -130,10 +130,12 @@ def measure(bench):
 
 
 def polls_of(bench, lab, known):
-    """Each of the sample once and once again, on 64 connections: half from Redis, half from the worker's memory."""
+    """Each of the sample twice, by a node that has just started: half from Redis, half from the worker's memory."""
     polls = [("GET", f"/api/interviews/by-session/{sid}", mint(lab, user), None, None) for user, sid in known] * 2
 
     def measure_polls():
+        lab.nodes[0].stop()
+        lab.nodes[0].start()
         polled = bench.pace(lab.nodes[0].port, bench.listing(polls), connections=64).result()
         if polled.errors:
             raise LabError(f"{polled.errors} polls failed")
