@@ -1,0 +1,85 @@
+"""Webhooks of 40 KB on 32 connections: committed to the ledger and journaled, against Express and pg; memory."""
+import contextlib
+import statistics
+
+from lab import LabError, wait_for
+
+from .bench import memory
+from .cpu import Meter
+from .hooks import Batch
+from .peers import Express
+
+CONNECTIONS = 32
+MIB = 1 << 20
+
+
+def prepare(bench, lab, port, count):
+    """Signs `count` webhooks and saves their sessions."""
+    batch = Batch(bench, lab, count)
+    bench.save_all(lab, port, batch.people)
+    return batch
+
+
+def send(bench, port, batch, meter=None):
+    if meter:
+        meter.start()
+    sent = bench.pace(port, batch.listing, connections=CONNECTIONS).result()
+    if meter:
+        meter.stop(batch.count)
+    if sent.errors:
+        raise LabError(f"{sent.errors} of {sent.answered} webhooks were not answered 200")
+    return sent
+
+
+def kept(lab, database="debrief"):
+    return int(lab.postgres_server.sql("SELECT count(*) FROM interviews", database))
+
+
+def settled(lab):
+    """Nothing is left to be decided (or the sweeper is still at it)."""
+    return lab.postgres_server.sql("SELECT count(*) FROM interviews WHERE undecided") == "0"
+
+
+def measure(bench):
+    count = 500 if bench.quick else 3000
+    with bench.lab() as lab, contextlib.ExitStack() as peers:
+        express = bench.peer(peers, "express + pg", lambda: Express(bench, lab))
+        node = lab.nodes[0]
+        journaling = lab.new_node(durability="journal").start()
+
+        stores = {"Redis": lab.redis_server, "Postgres": lab.postgres_server}
+        meters = {"debrief, committed": Meter(node=node, **stores), "debrief, journal": Meter(node=journaling, **stores)}
+        if express:
+            meters["express + pg"] = Meter(node=express, Postgres=lab.postgres_server)
+
+        def sending(name, port, database):
+            """Sends a batch and sees it kept."""
+            def measure_once():
+                before = kept(lab, database)
+                batch = prepare(bench, lab, port, count)
+                sent = send(bench, port, batch, meters[name])
+                wait_for(lambda: kept(lab, database) - before == count and (database == "express" or settled(lab)),
+                         f"{count} webhooks to be kept", 180, 0.2)
+                return sent
+            return measure_once
+
+        contenders = {"debrief, committed": sending("debrief, committed", node.port, "debrief"),
+                      "debrief, journal": sending("debrief, journal", journaling.port, "debrief")}
+        if express:
+            contenders["express + pg"] = sending("express + pg", express.port, "express")
+        benchmark = bench.report.benchmark(f"Webhooks of 40 KB: one worker, {CONNECTIONS} connections, {count} a round, "
+                                           "their sessions saved before")
+        taken = bench.alternate(contenders)
+        medians = {name: benchmark.add_rates(name, results) for name, results in taken.items()}
+        for name, meter in meters.items():
+            meter.report(benchmark, name)
+        if express:
+            benchmark.claim("webhooks, committed: against Express + pg",
+                            medians["debrief, committed"] / medians["express + pg"], 4)
+            benchmark.claim("webhooks, durability = journal: against Express + pg",
+                            medians["debrief, journal"] / medians["express + pg"], 6)
+        p99 = statistics.median(r.p99_ms for r in taken["debrief, journal"])
+        benchmark.claim("webhooks, durability = journal: p99", p99, 50, "ms", "≤")
+        for name, process in (("debrief, committed", node), ("debrief, journal", journaling)):
+            peak = memory(process.pid, "VmHWM") / MIB
+            benchmark.claim(f"peak memory, {name}", peak, 256, "MiB", "≤")
