@@ -9,6 +9,7 @@ struct postgres_blocking {
 	PGconn *conn;
 	PGresult *result; /* of the last call */
 	FILE *err;
+	bool hush;
 	char error[512];
 };
 
@@ -26,7 +27,8 @@ static bool take(struct postgres_blocking *postgres, const char *what, PGresult 
 		snprintf(postgres->error, sizeof(postgres->error), "%s: %s", sqlstate, message);
 	else
 		snprintf(postgres->error, sizeof(postgres->error), "%s", PQerrorMessage(postgres->conn));
-	fprintf(postgres->err, "debrief: %s: %s\n", what, postgres->error);
+	if (!postgres->hush)
+		fprintf(postgres->err, "debrief: %s: %s\n", what, postgres->error);
 	return false;
 }
 
@@ -48,6 +50,28 @@ const struct postgres_rows *postgres_blocking_statement(struct postgres_blocking
 							size_t count, const char *const *params)
 {
 	return run(postgres, &statement_texts[statement], count, params);
+}
+
+struct postgres_rows *postgres_blocking_take(struct postgres_blocking *postgres, enum command command, size_t count,
+					     const char *const *params)
+{
+	PGresult *result;
+
+	if (!postgres_blocking_run(postgres, command, count, params))
+		return NULL;
+	result = postgres->result;
+	postgres->result = NULL;
+	return (struct postgres_rows *)result;
+}
+
+void postgres_blocking_drop(struct postgres_rows *rows)
+{
+	PQclear((PGresult *)rows);
+}
+
+void postgres_blocking_hush(struct postgres_blocking *postgres, bool hush)
+{
+	postgres->hush = hush;
 }
 
 bool postgres_blocking_do(struct postgres_blocking *postgres, const char *sql)

@@ -19,6 +19,12 @@ const struct postgres_rows *postgres_blocking_run(struct postgres_blocking *post
 /* Likewise one of the nodes' own statements. */
 const struct postgres_rows *postgres_blocking_statement(struct postgres_blocking *postgres, enum statement statement,
 							size_t count, const char *const *params);
+/* As postgres_blocking_run(), with rows of the caller's, who drops them. */
+struct postgres_rows *postgres_blocking_take(struct postgres_blocking *postgres, enum command command, size_t count,
+					     const char *const *params);
+void postgres_blocking_drop(struct postgres_rows *rows);
+/* Failures are not said until it is taken back. */
+void postgres_blocking_hush(struct postgres_blocking *postgres, bool hush);
 /* BEGIN, COMMIT, ROLLBACK. */
 bool postgres_blocking_do(struct postgres_blocking *postgres, const char *sql) __attribute__((warn_unused_result));
 /* Of the last call that failed: "SQLSTATE: message". */
