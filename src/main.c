@@ -17,6 +17,9 @@ static const struct {
 	{"check-config", cli_check_config, "say what is wrong or unwise in the configuration"},
 	{"token", cli_token, "mint a user's token, for tests and demonstrations"},
 	{"trigger", cli_trigger, "send a signed webhook, for tests and demonstrations"},
+	{"explain", cli_explain, "tell what happened to a session or a conversation, and why"},
+	{"replay", cli_replay, "run stored webhooks through today's rules again"},
+	{"status", cli_status, "show how a node and its stores are doing"},
 	{"version", cli_version, "print versions"},
 };
 enum { COMMAND_COUNT = sizeof(commands) / sizeof(commands[0]) };

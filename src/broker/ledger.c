@@ -1,10 +1,8 @@
 #include "broker/ledger.h"
 
-#include <inttypes.h>
 #include <string.h>
 
-#include "base/digest.h"
-#include "broker/fact.h"
+#include "broker/ledger_params.h"
 
 /* A decision that came late is made anew; under this many others of one user at once
  * the sender is asked to come again. */
@@ -41,26 +39,6 @@ static STEP submit(struct ledger_write *write, size_t count, const struct postgr
 				     queries, next, write);
 }
 
-/* Bytes as bytea's text form. */
-static const char *bytea(struct arena *arena, struct span bytes)
-{
-	char *text = arena_alloc(arena, 2 * bytes.n + 3);
-
-	memcpy(text, "\\x", 2);
-	digest_hex((const unsigned char *)bytes.p, bytes.n, text + 2);
-	return text;
-}
-
-static const char *text_or_null(struct arena *arena, struct span s)
-{
-	return s.p ? arena_strdup(arena, s) : NULL;
-}
-
-static const char *number_or_null(struct arena *arena, int64_t number)
-{
-	return number < 0 ? NULL : arena_printf(arena, "%" PRId64, number);
-}
-
 /* ── a refusal: the fact goes to rejected_facts, so that it can't block others ──────── */
 
 static enum step rejected(void *ctx, const struct postgres_reply *reply)
@@ -83,7 +61,7 @@ static bool is_content_error(const struct postgres_reply *reply)
 static STEP reject(struct ledger_write *write, const char *sqlstate, const char *error)
 {
 	struct arena *arena = &write->job->arena;
-	const char *params[] = {write->kind, arena_strdup(arena, write->subject), bytea(arena, write->fact), sqlstate, error};
+	const char *params[] = {write->kind, arena_strdup(arena, write->subject), ledger_bytea(arena, write->fact), sqlstate, error};
 	struct postgres_query query = {STATEMENT_REJECT_FACT, 5, memcpy(arena_alloc(arena, sizeof(params)), params,
 									sizeof(params))};
 
@@ -126,48 +104,6 @@ static enum step conversation_kept(void *ctx, const struct postgres_reply *reply
 	return ledger_end(write, LEDGER_KEPT, NULL);
 }
 
-enum { CONTENT_PARAMS = 22, EVALUATION_PARAMS = 7 };
-
-/* The parameters of sql/keep_conversation.sql and sql/keep_evaluation.sql. */
-static void conversation_params(struct ledger_write *write, const struct conversation *c, const char **content,
-				const char **evaluation)
-{
-	struct arena *arena = &write->job->arena;
-	const struct config *config = write->worker->config;
-	bool pending = conversation_awaits_evaluation(config, c);
-	const char *cid = arena_strdup(arena, c->id);
-
-	memset(content, 0, CONTENT_PARAMS * sizeof(*content));
-	content[0] = c->interview_id.text;
-	content[1] = cid;
-	content[2] = arena_strdup(arena, c->agent_id);
-	content[3] = arena_strdup(arena, c->status);
-	content[4] = c->final ? "true" : "false";
-	content[5] = number_or_null(arena, c->event_timestamp_secs);
-	content[6] = c->body_sha256;
-	content[7] = number_or_null(arena, c->started_ms);
-	content[8] = number_or_null(arena, c->ended_ms);
-	content[9] = number_or_null(arena, c->duration_secs);
-	content[10] = text_or_null(arena, c->named_session);
-	content[11] = c->named_user.text[0] ? c->named_user.text : NULL;
-	content[12] = text_or_null(arena, c->transcript);
-	content[13] = text_or_null(arena, c->analysis);
-	content[14] = text_or_null(arena, c->metadata);
-	content[15] = text_or_null(arena, c->payload);
-	content[16] = c->lossy ? bytea(arena, write->fact) : NULL;
-	content[17] = text_or_null(arena, c->failure_reason);
-	if (write->received_ms > 0)
-		content[18] = number_or_null(arena, write->received_ms);
-
-	evaluation[0] = cid;
-	evaluation[1] = pending ? "pending" : c->evaluation_status;
-	evaluation[2] = pending ? NULL : text_or_null(arena, c->evaluation_result);
-	evaluation[3] = pending ? NULL : c->evaluation_reason;
-	evaluation[4] = c->body_sha256;
-	evaluation[5] = config->evaluator == EVALUATOR_EXTERNAL ? "true" : "false";
-	evaluation[6] = content[18];
-}
-
 static void set_conversation(struct ledger_write *write, const struct conversation *conversation, struct span body,
 			     int64_t received_ms)
 {
@@ -178,17 +114,23 @@ static void set_conversation(struct ledger_write *write, const struct conversati
 	write->received_ms = received_ms;
 }
 
+static void set_params(struct ledger_write *write, const char **content, const char **evaluation)
+{
+	ledger_conversation_params(&write->job->arena, write->worker->config, write->conversation, write->fact,
+				   write->received_ms, content, evaluation);
+}
+
 static STEP conversation_alone_submit(struct ledger_write *write)
 {
-	const char **params = arena_alloc(&write->job->arena, (CONTENT_PARAMS + EVALUATION_PARAMS + 1) * sizeof(*params));
-	const char **evaluation = params + CONTENT_PARAMS, **facts = evaluation + EVALUATION_PARAMS;
+	const char **params = arena_alloc(&write->job->arena, (LEDGER_CONTENT_PARAMS + LEDGER_EVALUATION_PARAMS + 1) * sizeof(*params));
+	const char **evaluation = params + LEDGER_CONTENT_PARAMS, **facts = evaluation + LEDGER_EVALUATION_PARAMS;
 	struct postgres_query queries[] = {
-		{STATEMENT_KEEP_CONVERSATION, CONTENT_PARAMS, params},
-		{STATEMENT_KEEP_EVALUATION, EVALUATION_PARAMS, evaluation},
+		{STATEMENT_KEEP_CONVERSATION, LEDGER_CONTENT_PARAMS, params},
+		{STATEMENT_KEEP_EVALUATION, LEDGER_EVALUATION_PARAMS, evaluation},
 		{STATEMENT_CONVERSATION_FACTS, 1, facts},
 	};
 
-	conversation_params(write, write->conversation, params, evaluation);
+	set_params(write, params, evaluation);
 	facts[0] = params[1];
 	return submit(write, 3, queries, conversation_kept);
 }
@@ -327,7 +269,7 @@ static STEP decisions_submit(struct ledger_write *write)
 	for (struct link_user *user = write->link->users; user; user = user->next)
 		users += user->revision.p != NULL;
 	queries = arena_alloc(arena, (2 * users + 5) * sizeof(*queries));
-	params = arena_alloc(arena, (4 * users + 7 + CONTENT_PARAMS + EVALUATION_PARAMS) * sizeof(*params));
+	params = arena_alloc(arena, (4 * users + 7 + LEDGER_CONTENT_PARAMS + LEDGER_EVALUATION_PARAMS) * sizeof(*params));
 
 	for (struct link_user *user = write->link->users; user; user = user->next) {
 		if (!user->revision.p || !(write->with_session || write->conversation || users > 1))
@@ -342,21 +284,21 @@ static STEP decisions_submit(struct ledger_write *write)
 		*params++ = "false";
 	}
 	if (write->conversation) {
-		const char **evaluation = params + CONTENT_PARAMS;
+		const char **evaluation = params + LEDGER_CONTENT_PARAMS;
 		const struct link_user *owner = link_owner(write->link);
 
-		conversation_params(write, write->conversation, params, evaluation);
+		set_params(write, params, evaluation);
 		params[19] = owner ? owner->user : NULL;
 		params[20] = owner ? arena_strdup(arena, write->link->epoch) : NULL;
 		params[21] = owner ? arena_strdup(arena, owner->revision) : "0";
-		queries[count++] = (struct postgres_query){STATEMENT_KEEP_CONVERSATION, CONTENT_PARAMS, params};
-		queries[count++] = (struct postgres_query){STATEMENT_KEEP_EVALUATION, EVALUATION_PARAMS, evaluation};
-		params = evaluation + EVALUATION_PARAMS;
+		queries[count++] = (struct postgres_query){STATEMENT_KEEP_CONVERSATION, LEDGER_CONTENT_PARAMS, params};
+		queries[count++] = (struct postgres_query){STATEMENT_KEEP_EVALUATION, LEDGER_EVALUATION_PARAMS, evaluation};
+		params = evaluation + LEDGER_EVALUATION_PARAMS;
 		/* a call that doesn't tell its times is matched by its earliest receipt */
 		if (write->conversation->ended_ms < 0 || write->conversation->started_ms < 0) {
 			queries[count++] = (struct postgres_query){STATEMENT_LOWER_RECEIPT, 2, params};
 			*params++ = evaluation[0];
-			*params++ = number_or_null(arena, write->received_ms);
+			*params++ = ledger_number(arena, write->received_ms);
 		}
 	}
 	write->decisions_at = count;

@@ -1,14 +1,20 @@
 #include "broker/node.h"
 
+#include <errno.h>
 #include <event2/event.h>
+#include <fcntl.h>
+#include <inttypes.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "broker/health.h"
 #include "broker/journal.h"
 #include "broker/routes.h"
+#include "broker/systemd.h"
 #include "broker/worker.h"
 
 enum { SIGNALS = 5, NAME_MAX_LEN = 128 };
@@ -21,6 +27,8 @@ struct node {
 	struct admin admin;
 	struct http_server *admin_http;
 	struct event *on_signal[SIGNALS];
+	struct systemd_sockets sockets; /* handed over by systemd */
+	struct event *on_watchdog;
 	/* requests hold on to the configuration they began with: old ones stay until the end */
 	struct config **configs;
 	size_t config_count;
@@ -66,21 +74,19 @@ static void node_on_stop(evutil_socket_t signal_number, short what, void *arg)
 	if (node->admin.draining) /* asked twice: at once */
 		_exit(1);
 	log_event(LOG_INFO, "stopping", "signal=%d", (int)signal_number);
+	systemd_notify("STOPPING=1");
 	node->admin.draining = true;
 	for (size_t i = 0; i < node->worker_count; i++)
 		worker_drain(node->workers[i]);
 	event_base_loopexit(node->base, NULL);
 }
 
-static void node_on_reload(evutil_socket_t signal_number, short what, void *arg)
+static void node_reload_config(struct node *node)
 {
-	struct node *node = arg;
 	struct config *config = node->reload(node->reload_arg);
 	struct auth_keys *keys;
 	char error[256];
 
-	(void)signal_number;
-	(void)what;
 	if (!config)
 		return;
 	keys = worker_load_keys(config, error, sizeof(error));
@@ -96,6 +102,46 @@ static void node_on_reload(evutil_socket_t signal_number, short what, void *arg)
 	for (size_t i = 0; i < node->worker_count; i++)
 		worker_reload(node->workers[i], config);
 	log_event(LOG_INFO, "reloaded", NULL);
+}
+
+static void node_on_reload(evutil_socket_t signal_number, short what, void *arg)
+{
+	char state[64];
+
+	(void)signal_number;
+	(void)what;
+	snprintf(state, sizeof(state), "RELOADING=1\nMONOTONIC_USEC=%" PRId64, clock_monotonic_us());
+	systemd_notify(state);
+	node_reload_config(arg);
+	systemd_notify("READY=1");
+}
+
+/* systemd hears that we live only while every worker's loop turns. */
+static void node_on_watchdog(evutil_socket_t fd, short what, void *arg)
+{
+	struct node *node = arg;
+	int64_t oldest_ms = clock_monotonic_ms() - systemd_watchdog_us() / 1000;
+
+	(void)fd;
+	(void)what;
+	for (size_t i = 0; i < node->worker_count; i++) {
+		if (node->workers[i]->beat_ms >= oldest_ms)
+			continue;
+		log_event(LOG_ERROR, "worker_stuck", "worker=%zu", i);
+		return;
+	}
+	systemd_notify("WATCHDOG=1");
+}
+
+static bool node_start_watchdog(struct node *node)
+{
+	int64_t every_us = systemd_watchdog_us() / 4;
+	struct timeval every = {.tv_sec = every_us / 1000000, .tv_usec = every_us % 1000000};
+
+	if (every_us == 0)
+		return true;
+	node->on_watchdog = event_new(node->base, -1, EV_PERSIST, node_on_watchdog, node);
+	return node->on_watchdog && event_add(node->on_watchdog, &every) == 0;
 }
 
 static bool node_watch_signals(struct node *node)
@@ -124,6 +170,20 @@ static bool node_fail(const char *what, const char *address, const char *error)
 	return false;
 }
 
+/* Our own socket, or a copy of the one that was handed over: then all workers take from one queue, which
+ * outlives us. */
+static int node_listen(int handed_over, const char *address, bool shared, const char **error)
+{
+	int fd;
+
+	if (handed_over < 0)
+		return http_listen(address, shared, error);
+	fd = fcntl(handed_over, F_DUPFD_CLOEXEC, 0);
+	if (fd < 0)
+		*error = strerror(errno);
+	return fd;
+}
+
 static bool node_open_workers(struct node *node)
 {
 	const struct config *config = node_config(node);
@@ -131,13 +191,13 @@ static bool node_open_workers(struct node *node)
 	const char *error = NULL;
 	int first = -1;
 
-	if (!http_address_is_free(config->listen, &error))
+	if (node->sockets.listen < 0 && !http_address_is_free(config->listen, &error))
 		return node_fail("listen", config->listen, error);
 	node->workers = xcalloc((size_t)config->workers, sizeof(struct worker *));
 	node->journal = journal_size_new((unsigned)config->partitions);
 	snprintf(name, sizeof(name), "%s", config->listen);
 	for (int i = 0; i < config->workers; i++) {
-		int fd = http_listen(name, true, &error);
+		int fd = node_listen(node->sockets.listen, name, true, &error);
 
 		if (fd < 0)
 			return node_fail("listen", name, error);
@@ -162,7 +222,7 @@ static bool node_open_admin(struct node *node)
 	};
 	char name[NAME_MAX_LEN];
 	const char *error = NULL;
-	int fd = http_listen(config->admin_listen, false, &error);
+	int fd = node_listen(node->sockets.admin, config->admin_listen, false, &error);
 
 	if (fd < 0)
 		return node_fail("admin_listen", config->admin_listen, error);
@@ -179,13 +239,17 @@ static bool node_open_admin(struct node *node)
 
 static bool node_start(struct node *node)
 {
+	const char *error;
+
+	if (!systemd_take_sockets(&node->sockets, &error))
+		return node_fail("sockets", "-", error);
 	node->base = event_base_new();
 	if (!node->base || !node_open_workers(node) || !node_open_admin(node) || !node_watch_signals(node))
 		return false;
 	for (size_t i = 0; i < node->worker_count; i++)
 		if (!worker_start(node->workers[i]))
 			return node_fail("thread", "-", "pthread_create failed");
-	return true;
+	return node_start_watchdog(node);
 }
 
 static void node_free(struct node *node)
@@ -193,6 +257,12 @@ static void node_free(struct node *node)
 	for (size_t i = 0; i < SIGNALS; i++)
 		if (node->on_signal[i])
 			event_free(node->on_signal[i]);
+	if (node->on_watchdog)
+		event_free(node->on_watchdog);
+	if (node->sockets.listen >= 0)
+		close(node->sockets.listen);
+	if (node->sockets.admin >= 0)
+		close(node->sockets.admin);
 	if (node->admin_http)
 		http_server_free(node->admin_http);
 	for (size_t i = 0; i < node->worker_count; i++)
@@ -210,18 +280,20 @@ static void node_free(struct node *node)
 
 int node_run(struct config *config, node_reload_cb *reload, void *arg)
 {
-	struct node node = {.reload = reload, .reload_arg = arg};
+	struct node node = {.reload = reload, .reload_arg = arg, .sockets = {-1, -1}};
 	bool started;
 
 	node.admin.started_ms = clock_wall_ms();
 	node_add_config(&node, config);
 	node_set_log(config);
 	started = node_start(&node);
-	if (started)
+	if (started) {
+		systemd_notify("READY=1");
 		event_base_dispatch(node.base);
-	else
+	} else {
 		for (size_t i = 0; i < node.worker_count; i++)
 			worker_drain(node.workers[i]);
+	}
 	for (size_t i = 0; i < node.worker_count; i++)
 		worker_join(node.workers[i]);
 	node_free(&node);

@@ -47,8 +47,11 @@ static enum step round_on_counts(void *ctx, const struct postgres_reply *reply)
 	struct survey_round *round = ctx;
 	struct metrics *metrics = &round->survey->worker->metrics;
 
-	if (reply->status != CALL_OK)
+	if (reply->status != CALL_OK) {
+		log_event(LOG_WARN, "survey_failed", "reason=%s error=%s", call_status_name(reply->status),
+			  LOG_TEXT(span_of(reply->error)));
 		return DONE;
+	}
 	for (size_t i = 0; i < sizeof(columns) / sizeof(columns[0]); i++) {
 		int64_t value = 0; /* no row, no oldest */
 

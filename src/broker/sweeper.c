@@ -71,7 +71,7 @@ static void round_end(struct sweeper *sweeper)
 
 	if (!sweeper->trouble) {
 		metrics_set(metrics, GAUGE_JOURNAL_ENTRIES, sweeper->length);
-		metrics_set(metrics, GAUGE_JOURNAL_OLDEST, sweeper->oldest_ms ? clock_wall_ms() - sweeper->oldest_ms : 0);
+		metrics_set(metrics, GAUGE_JOURNAL_OLDEST, sweeper->oldest_ms); /* the page makes the age of it */
 	}
 	metrics_set(metrics, GAUGE_JOURNAL_BYTES, atomic_load(&sweeper->worker->journal->total_bytes));
 	if (sweeper->swept > 0)

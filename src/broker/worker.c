@@ -8,6 +8,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "broker/partition.h"
 #include "broker/request_log.h"
 #include "broker/routes.h"
@@ -33,6 +34,7 @@ struct worker_control {
 	int wake;                                /* eventfd */
 	struct event *on_wake;
 	struct event *on_drain_check;
+	struct event *on_beat;
 	struct timeval drain_until;
 	_Atomic(const struct config *) reload;   /* taken once */
 	_Atomic bool drain;
@@ -198,6 +200,15 @@ static void worker_take_drain(struct worker *worker)
 	event_add(control->on_drain_check, &every);
 }
 
+static void worker_on_beat(evutil_socket_t fd, short what, void *arg)
+{
+	struct worker *worker = arg;
+
+	(void)fd;
+	(void)what;
+	worker->beat_ms = clock_monotonic_ms();
+}
+
 static void worker_on_wake(evutil_socket_t fd, short what, void *arg)
 {
 	struct worker *worker = arg;
@@ -294,6 +305,7 @@ static bool worker_open_stores(struct worker *worker, const char **error)
 static bool worker_open_control(struct worker *worker)
 {
 	struct worker_control *control = xcalloc(1, sizeof(*control));
+	const struct timeval second = {.tv_sec = 1};
 
 	worker->control = control;
 	control->wake = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
@@ -301,7 +313,10 @@ static bool worker_open_control(struct worker *worker)
 		return false;
 	control->on_wake = event_new(worker->base, control->wake, EV_READ | EV_PERSIST, worker_on_wake, worker);
 	control->on_drain_check = event_new(worker->base, -1, EV_PERSIST, worker_on_drain_check, worker);
-	return control->on_wake && control->on_drain_check && event_add(control->on_wake, NULL) == 0;
+	control->on_beat = event_new(worker->base, -1, EV_PERSIST, worker_on_beat, worker);
+	worker->beat_ms = clock_monotonic_ms();
+	return control->on_wake && control->on_drain_check && control->on_beat && event_add(control->on_wake, NULL) == 0 &&
+	       event_add(control->on_beat, &second) == 0;
 }
 
 static bool worker_open_http(struct worker *worker, int listen_fd)
@@ -404,6 +419,8 @@ void worker_free(struct worker *worker)
 			event_free(worker->control->on_wake);
 		if (worker->control->on_drain_check)
 			event_free(worker->control->on_drain_check);
+		if (worker->control->on_beat)
+			event_free(worker->control->on_beat);
 		if (worker->control->wake >= 0)
 			close(worker->control->wake);
 		free(worker->control);

@@ -46,6 +46,7 @@ struct worker {
 	_Atomic bool redis_up, ledger_up;
 	_Atomic bool was_up;          /* both stores have been, at one time */
 	_Atomic(const char *) journal_trouble; /* "" if the journal may stand in for the ledger; static text */
+	_Atomic int64_t beat_ms;      /* monotonic: when its loop last turned, to the second */
 	bool draining;
 	uint64_t polls_logged;        /* one poll line in log_sample is written */
 	struct worker_control *control; /* private to worker.c */

@@ -8,6 +8,9 @@
 int cli_serve(int argc, char **argv);
 int cli_migrate(int argc, char **argv);
 int cli_check_config(int argc, char **argv);
+int cli_explain(int argc, char **argv);
+int cli_replay(int argc, char **argv);
+int cli_status(int argc, char **argv);
 int cli_token(int argc, char **argv);
 int cli_trigger(int argc, char **argv);
 int cli_version(int argc, char **argv);

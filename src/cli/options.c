@@ -110,3 +110,16 @@ bool cli_check(const struct config *config)
 
 	return cli_check_web_root(config, print_problem, NULL) && ok;
 }
+
+/* One that means every interface is reached by loopback. */
+char *cli_url_of(struct arena *arena, const char *listen, const char *page)
+{
+	const char *colon = strrchr(listen, ':');
+	struct span host = {listen, colon ? (size_t)(colon - listen) : 0};
+
+	if (colon == NULL || strcmp(colon, ":0") == 0)
+		return NULL;
+	if (host.n == 0 || span_is(host, "*") || span_is(host, "0.0.0.0") || span_is(host, "[::]"))
+		host = SPAN("127.0.0.1");
+	return arena_printf(arena, "http://%.*s%s%s", SPAN_ARG(host), colon, page);
+}

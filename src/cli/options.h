@@ -30,6 +30,9 @@ bool cli_check(const struct config *config) __attribute__((warn_unused_result));
 bool cli_check_web_root(const struct config *config, config_problem_cb *report, void *arg)
 	__attribute__((warn_unused_result));
 
+/* The URL of a page of what listens there, for somebody on the same machine; NULL if it names no port. */
+char *cli_url_of(struct arena *arena, const char *listen, const char *page);
+
 /* "debrief: " and the message on standard error; returns the exit status for it. */
 int cli_fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
 int cli_usage(const char *command, const char *format, ...) __attribute__((format(printf, 2, 3)));

@@ -1,5 +1,9 @@
 /* debrief serve: runs a node until it is told to stop. */
+#include <errno.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
 
 #include "base/arena.h"
 #include "broker/node.h"
@@ -29,6 +33,17 @@ static struct config *load(void *arg)
 	return NULL;
 }
 
+/* Keys, tokens and transcripts are in it: no core files, and no debugger of the same user's. (In development
+ * both are wanted, and LeakSanitizer needs them.) */
+static void keep_memory_private(void)
+{
+	const struct rlimit none = {0, 0};
+
+	if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0)
+		log_event(LOG_WARN, "core_files_not_off", "error=%s", LOG_TEXT(span_of(strerror(errno))));
+	(void)setrlimit(RLIMIT_CORE, &none); /* says the same to those who don't look at the first */
+}
+
 int cli_serve(int argc, char **argv)
 {
 	const char *file = NULL;
@@ -39,5 +54,7 @@ int cli_serve(int argc, char **argv)
 	if (status != CLI_GO_ON)
 		return status;
 	config = load((void *)file);
+	if (config && config->environment == ENVIRONMENT_PRODUCTION)
+		keep_memory_private();
 	return config ? node_run(config, load, (void *)file) : EXIT_FAILED;
 }

@@ -250,19 +250,6 @@ static int deliver(struct arena *arena, const struct delivery *delivery, const s
 	return status;
 }
 
-/* The node's own address; one that means every interface is reached by loopback. */
-static char *default_url(struct arena *arena, const char *listen)
-{
-	const char *colon = strrchr(listen, ':');
-	struct span host = {listen, colon ? (size_t)(colon - listen) : 0};
-
-	if (colon == NULL || strcmp(colon, ":0") == 0)
-		return NULL;
-	if (host.n == 0 || span_is(host, "*") || span_is(host, "0.0.0.0") || span_is(host, "[::]"))
-		host = SPAN("127.0.0.1");
-	return arena_printf(arena, "http://%.*s%s/webhooks/elevenlabs", SPAN_ARG(host), colon);
-}
-
 /* Fills in what the command line left to the configuration. */
 static int complete(struct arena *arena, const struct config *config, struct delivery *delivery,
 		    struct call *call)
@@ -272,7 +259,7 @@ static int complete(struct arena *arena, const struct config *config, struct del
 				"(DEBRIEF_ELEVENLABS_WEBHOOK_SECRET), which is not set");
 	delivery->secret = config->elevenlabs_webhook_secret.items[0];
 	if (delivery->url == NULL)
-		delivery->url = default_url(arena, config->listen ? config->listen : "");
+		delivery->url = cli_url_of(arena, config->listen ? config->listen : "", "/webhooks/elevenlabs");
 	if (delivery->url == NULL)
 		return cli_fail("`listen` names no port to post to; give --url");
 	if (call->agent == NULL)

@@ -82,9 +82,11 @@ static struct evhttp_request *request_new(struct call *call, const struct evhttp
 	snprintf(host, sizeof(host), port > 0 ? "%s:%d" : "%s", evhttp_uri_get_host(uri), port);
 	evhttp_request_set_error_cb(evreq, call_on_error);
 	evhttp_add_header(headers, "Host", host);
-	evhttp_add_header(headers, "Content-Type", "application/json");
 	evhttp_add_header(headers, "Connection", "close");
-	evbuffer_add(evhttp_request_get_output_buffer(evreq), body.p, body.n);
+	if (body.p != NULL) {
+		evhttp_add_header(headers, "Content-Type", "application/json");
+		evbuffer_add(evhttp_request_get_output_buffer(evreq), body.p, body.n);
+	}
 	return evreq;
 }
 
@@ -102,7 +104,7 @@ static const char *uri_fault(const struct evhttp_uri *uri)
 	return NULL;
 }
 
-/* The request belongs to the connection as soon as it is made. */
+/* A request without a body is a GET. The request belongs to the connection as soon as it is made. */
 static int call_run(struct call *call, const struct evhttp_uri *uri, const char *header_name,
 		    const char *header_value, struct span body, int timeout_secs)
 {
@@ -123,7 +125,7 @@ static int call_run(struct call *call, const struct evhttp_uri *uri, const char 
 		text_init(&target, call->reply->arena, 64);
 		text_addf(&target, "%s%s%s", path && *path ? path : "/", query ? "?" : "",
 			  query ? query : "");
-		if (evhttp_make_request(connection, evreq, EVHTTP_REQ_POST, target.p) != 0)
+		if (evhttp_make_request(connection, evreq, body.p ? EVHTTP_REQ_POST : EVHTTP_REQ_GET, target.p) != 0)
 			call->error = "could not connect";
 		else if (call->status == 0 && call->error == NULL) {
 			event_base_loopexit(call->base, &timeout);
@@ -135,8 +137,8 @@ static int call_run(struct call *call, const struct evhttp_uri *uri, const char 
 	return call->status;
 }
 
-int http_post_json(const char *url, const char *header_name, const char *header_value, struct span body,
-		   int timeout_secs, struct text *reply, const char **error)
+static int call_url(const char *url, const char *header_name, const char *header_value, struct span body,
+		    int timeout_secs, struct text *reply, const char **error)
 {
 	struct call call = {.reply = reply};
 	struct evhttp_uri *uri = evhttp_uri_parse(url);
@@ -155,4 +157,15 @@ int http_post_json(const char *url, const char *header_name, const char *header_
 	if (uri != NULL)
 		evhttp_uri_free(uri);
 	return call.status;
+}
+
+int http_post_json(const char *url, const char *header_name, const char *header_value, struct span body,
+		   int timeout_secs, struct text *reply, const char **error)
+{
+	return call_url(url, header_name, header_value, body.p ? body : SPAN(""), timeout_secs, reply, error);
+}
+
+int http_get(const char *url, int timeout_secs, struct text *reply, const char **error)
+{
+	return call_url(url, NULL, NULL, SPAN_ABSENT, timeout_secs, reply, error);
 }

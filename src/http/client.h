@@ -1,4 +1,4 @@
-/* HTTP client: one POST, for `debrief trigger`. Blocks on its own event base. */
+/* HTTP client: one request, for subcommands. Blocks on its own event base. */
 #ifndef DEBRIEF_HTTP_CLIENT_H
 #define DEBRIEF_HTTP_CLIENT_H
 
@@ -9,5 +9,9 @@
  * The reply's body is appended to `reply`. */
 int http_post_json(const char *url, const char *header_name, const char *header_value, struct span body,
 		   int timeout_secs, struct text *reply, const char **error) __attribute__((warn_unused_result));
+
+/* Likewise a GET. */
+int http_get(const char *url, int timeout_secs, struct text *reply, const char **error)
+	__attribute__((warn_unused_result));
 
 #endif
