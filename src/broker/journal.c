@@ -46,6 +46,11 @@ const char *journal_refusal(const struct worker *worker)
 	return NULL;
 }
 
+bool journal_may_hide(const struct worker *worker)
+{
+	return !redis_was_tried(worker->redis) || atomic_load(&worker->journal->total_bytes) > 0;
+}
+
 /* ── script calls ───────────────────────────────────────────────────────────────────── */
 
 STEP journal_append(struct worker *worker, struct job *job, const struct conversation *c, struct span body,

@@ -27,6 +27,10 @@ void journal_size_note(struct journal_size *size, unsigned partition, struct spa
 /* Whether facts may be answered 200 once they are in the journal: NULL, or why not. */
 const char *journal_refusal(const struct worker *worker);
 
+/* When Redis could not be asked: whether it may hold facts that the ledger lacks, by what was last heard of it.
+ * Then "the ledger has none" is no proof that there is none. */
+bool journal_may_hide(const struct worker *worker);
+
 /* Script calls; their replies are the scripts'. */
 STEP journal_append(struct worker *worker, struct job *job, const struct conversation *conversation, struct span body,
 		    redis_step *next, void *ctx);

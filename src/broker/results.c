@@ -22,6 +22,7 @@ struct results {
 	/* results_start */
 	struct uuid id;
 	struct result_entry *entry;
+	bool again; /* the journal was asked, too: it may have moved from there to the ledger meanwhile */
 	TAILQ_ENTRY(results) link;
 	/* results_tell, if Redis must be asked */
 	bool by_ledger; /* it has said: not this caller's */
@@ -154,19 +155,27 @@ static void read_end(struct job *job)
 
 /* ── the request ────────────────────────────────────────────────────────────────────── */
 
+static STEP results_read(struct results *results);
+static enum step results_on_missing(void *ctx);
 static STEP results_ask_holder(struct results *results);
 static enum step results_on_holder(void *ctx, const struct redis_reply *reply);
 
 enum step results_start(struct request *req)
 {
 	struct results *results = ARENA_NEW(&req->job.arena, struct results);
-	struct worker *worker = worker_of(req);
 
 	results->req = req;
 	if (!caller_of(req, CALLER_USER | CALLER_SERVICE, &results->caller))
 		return reply_unauthorized(req);
 	if (!uuid_parse(request_param(req, "id"), &results->id))
 		return reply_problem(req, 400, "id", "id must be a UUID");
+	return results_read(results);
+}
+
+static STEP results_read(struct results *results)
+{
+	struct worker *worker = worker_of(results->req);
+
 	results->entry = result_cache_get(worker->results, &results->id);
 	TAILQ_INSERT_TAIL(&results->entry->next, results, link);
 	if (!results->entry->reading)
@@ -181,15 +190,26 @@ static enum step results_tell(struct results *results)
 	struct result_entry *entry = results->entry;
 	bool is_owner = results->caller.is_service || strcmp(entry->owner, results->caller.user.text) == 0;
 
+	if (entry->answer == RESULT_NONE && results->again)
+		return results_not_found(results);
 	if (entry->answer == RESULT_NONE || !entry->body)
 		return results_ask_journal(req, &results->caller, &results->id,
-					   entry->error ? arena_strdup(&req->job.arena, span_of(entry->error)) : NULL);
+					   entry->error ? arena_strdup(&req->job.arena, span_of(entry->error)) : NULL,
+					   results_on_missing, results);
 	req->conversation = arena_strdup(&req->job.arena, span_of(entry->conversation));
 	if (entry->answer == RESULT_FOUND && is_owner)
 		return results_reply(req, entry->body, results_gzip(results), entry->etag);
 	results->by_ledger = entry->answer == RESULT_FOUND;
 	results->was_owner = is_owner;
 	return results_ask_holder(results);
+}
+
+static enum step results_on_missing(void *ctx)
+{
+	struct results *results = ctx;
+
+	results->again = true;
+	return results_read(results);
 }
 
 /* A poll may have named this interview before the decision was committed; or the ledger is away. */

@@ -13,6 +13,7 @@
 
 #include "base/clock.h"
 #include "base/json.h"
+#include "broker/journal.h"
 #include "broker/link.h"
 #include "broker/partition.h"
 #include "broker/sessions.h"
@@ -63,12 +64,12 @@ static STEP read_none(struct session_read *read)
 	return DONE;
 }
 
-static STEP read_unavailable(struct session_read *read, const char *why)
+static STEP read_unavailable(struct session_read *read, const char *store, const char *why)
 {
 	log_event(LOG_DEBUG, "session_unread", "user=%s session=%s reason=%s", read->user, read->sid,
 		  LOG_TEXT(span_of(why)));
 	read->entry->answer = SESSION_UNAVAILABLE;
-	read->entry->store = "the ledger";
+	read->entry->store = store;
 	return DONE;
 }
 
@@ -126,7 +127,7 @@ static enum step read_on_session(void *ctx, const struct postgres_reply *reply)
 	struct session_read *read = ctx;
 
 	if (reply->status != CALL_OK)
-		return read_unavailable(read, reply->error);
+		return read_unavailable(read, "the ledger", reply->error);
 	if (postgres_row_count(reply->rows[0]) == 0)
 		return read_none(read);
 	return read_link(read, arena_span(&read->job.arena, postgres_value(reply->rows[0], 0, 0)));
@@ -148,7 +149,7 @@ static enum step read_on_linked(void *ctx)
 	if (read->link.result == LINK_LEDGER_AWAY && read->view.p)
 		return read_found(read, read->view);
 	if (read->link.result == LINK_LEDGER_AWAY)
-		return read_unavailable(read, read->link.error);
+		return read_unavailable(read, "the ledger", read->link.error);
 	return read_ledger(read);
 }
 
@@ -165,7 +166,9 @@ static enum step read_on_ledger(void *ctx, const struct postgres_reply *reply)
 	struct session_read *read = ctx;
 
 	if (reply->status != CALL_OK)
-		return read_unavailable(read, reply->error);
+		return read_unavailable(read, "the ledger", reply->error);
+	if (postgres_row_count(reply->rows[0]) == 0 && journal_may_hide(read->sessions->worker))
+		return read_unavailable(read, "the session store", "the journal can't be read");
 	if (postgres_row_count(reply->rows[0]) == 0)
 		return read_none(read);
 	return read_found(read, arena_span(&read->job.arena, postgres_value(reply->rows[0], 0, 0)));
