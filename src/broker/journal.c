@@ -48,7 +48,10 @@ const char *journal_refusal(const struct worker *worker)
 
 bool journal_may_hide(const struct worker *worker)
 {
-	return !redis_was_tried(worker->redis) || atomic_load(&worker->journal->total_bytes) > 0;
+	const struct journal_size *journal = worker->journal;
+
+	return !redis_was_tried(worker->redis) || atomic_load(&journal->total_bytes) > 0 ||
+	       atomic_load(&journal->ledger_lost_ms) > atomic_load(&journal->clean_ms);
 }
 
 /* ── script calls ───────────────────────────────────────────────────────────────────── */

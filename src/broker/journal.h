@@ -12,9 +12,11 @@
 #include "broker/worker.h"
 #include "provider/provider.h"
 
-/* How much the journals hold, as the node last heard: shared by its workers, nothing but counters. */
+/* What the node last heard of the journals: shared by its workers, nothing but counters. */
 struct journal_size {
 	unsigned partitions;
+	_Atomic int64_t clean_ms; /* monotonic: when all of them were last seen empty */
+	_Atomic int64_t ledger_lost_ms; /* monotonic: when the ledger was last seen to be away */
 	_Atomic int64_t total_bytes;
 	_Atomic int64_t *bytes; /* of each partition */
 };
@@ -27,8 +29,8 @@ void journal_size_note(struct journal_size *size, unsigned partition, struct spa
 /* Whether facts may be answered 200 once they are in the journal: NULL, or why not. */
 const char *journal_refusal(const struct worker *worker);
 
-/* When Redis could not be asked: whether it may hold facts that the ledger lacks, by what was last heard of it.
- * Then "the ledger has none" is no proof that there is none. */
+/* When Redis could not be asked: whether it may hold facts that the ledger lacks, since there was a need for the
+ * journal after it was last seen empty. Then "the ledger has none" is no proof that there is none. */
 bool journal_may_hide(const struct worker *worker);
 
 /* Script calls; their replies are the scripts'. */

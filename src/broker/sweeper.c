@@ -34,6 +34,7 @@ struct sweeper {
 	/* the round under way */
 	unsigned pages;      /* being read or worked on */
 	unsigned next;       /* source: a partition, or behind the last of them UNDECIDED_… */
+	int64_t began_ms;
 	uint64_t swept;
 	bool trouble;        /* a store was away: the rest waits for the next round */
 	int64_t length, oldest_ms; /* entries in the journals and the age of the oldest, so far */
@@ -69,6 +70,10 @@ static void round_end(struct sweeper *sweeper)
 {
 	struct metrics *metrics = &sweeper->worker->metrics;
 
+	if (worker_ledger_is_away(sweeper->worker) && sweeper->worker->was_up)
+		sweeper->worker->journal->ledger_lost_ms = clock_monotonic_ms();
+	else if (!sweeper->trouble && redis_ready(sweeper->worker->redis) && sweeper->length == 0)
+		sweeper->worker->journal->clean_ms = sweeper->began_ms;
 	if (!sweeper->trouble) {
 		metrics_set(metrics, GAUGE_JOURNAL_ENTRIES, sweeper->length);
 		metrics_set(metrics, GAUGE_JOURNAL_OLDEST, sweeper->oldest_ms); /* the page makes the age of it */
@@ -108,6 +113,7 @@ static void round_on_time(evutil_socket_t fd, short what, void *arg)
 	(void)fd;
 	(void)what;
 	sweeper->next = 0;
+	sweeper->began_ms = clock_monotonic_ms();
 	sweeper->swept = 0;
 	sweeper->trouble = false;
 	sweeper->length = sweeper->oldest_ms = 0;

@@ -13,6 +13,7 @@
 #include "broker/request_log.h"
 #include "broker/routes.h"
 #include "broker/agent_lag.h"
+#include "broker/journal.h"
 #include "broker/result_cache.h"
 #include "broker/sessions.h"
 #include "broker/survey.h"
@@ -115,6 +116,8 @@ static void worker_on_ledger(void *arg, bool ready, const char *reason)
 		up = up && worker->ledger_writers[i] && postgres_ready(worker->ledger_writers[i]);
 	if (up == worker->ledger_up && ready)
 		return;
+	if (!up && worker->ledger_up)
+		worker->journal->ledger_lost_ms = clock_monotonic_ms();
 	worker->ledger_up = up;
 	worker->was_up = worker->was_up || (worker->redis_up && worker->ledger_up);
 	log_event(ready ? LOG_INFO : LOG_WARN, ready ? "ledger_up" : "ledger_away", "worker=%d reason=%s",
