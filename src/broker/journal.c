@@ -31,6 +31,11 @@ void journal_size_note(struct journal_size *size, unsigned partition, struct spa
 		atomic_fetch_add(&size->total_bytes, now - atomic_exchange(&size->bytes[partition], now));
 }
 
+bool journal_may_hold(const struct worker *worker)
+{
+	return atomic_load(&worker->journal->total_bytes) > 0;
+}
+
 const char *journal_refusal(const struct worker *worker)
 {
 	const struct config *config = worker->config;

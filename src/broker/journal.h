@@ -27,6 +27,10 @@ void journal_size_note(struct journal_size *size, unsigned partition, struct spa
 /* Whether facts may be answered 200 once they are in the journal: NULL, or why not. */
 const char *journal_refusal(const struct worker *worker);
 
+/* Whether the journals held something when the node last heard of them: as long as Redis can't be asked, the
+ * ledger alone then can't say that there is no such thing. */
+bool journal_may_hold(const struct worker *worker);
+
 /* Script calls; their replies are the scripts'. */
 STEP journal_append(struct worker *worker, struct job *job, const struct conversation *conversation, struct span body,
 		    redis_step *next, void *ctx);

@@ -8,11 +8,13 @@
  *             ▼                           ▼
  *           link (fills the bucket) → found       the ledger away → found, as Redis has it
  *
- *   Redis away → view in the ledger → found or none                     the ledger away too → unavailable */
+ *   Redis away → view in the ledger → found, or none unless a journal may have it
+ *                                                                       the ledger away too → unavailable */
 #include <stdlib.h>
 
 #include "base/clock.h"
 #include "base/json.h"
+#include "broker/journal.h"
 #include "broker/link.h"
 #include "broker/partition.h"
 #include "broker/sessions.h"
@@ -63,12 +65,12 @@ static STEP read_none(struct session_read *read)
 	return DONE;
 }
 
-static STEP read_unavailable(struct session_read *read, const char *why)
+static STEP read_unavailable(struct session_read *read, const char *store, const char *why)
 {
 	log_event(LOG_DEBUG, "session_unread", "user=%s session=%s reason=%s", read->user, read->sid,
 		  LOG_TEXT(span_of(why)));
 	read->entry->answer = SESSION_UNAVAILABLE;
-	read->entry->store = "the ledger";
+	read->entry->store = store;
 	return DONE;
 }
 
@@ -126,7 +128,7 @@ static enum step read_on_session(void *ctx, const struct postgres_reply *reply)
 	struct session_read *read = ctx;
 
 	if (reply->status != CALL_OK)
-		return read_unavailable(read, reply->error);
+		return read_unavailable(read, "the ledger", reply->error);
 	if (postgres_row_count(reply->rows[0]) == 0)
 		return read_none(read);
 	return read_link(read, arena_span(&read->job.arena, postgres_value(reply->rows[0], 0, 0)));
@@ -148,7 +150,7 @@ static enum step read_on_linked(void *ctx)
 	if (read->link.result == LINK_LEDGER_AWAY && read->view.p)
 		return read_found(read, read->view);
 	if (read->link.result == LINK_LEDGER_AWAY)
-		return read_unavailable(read, read->link.error);
+		return read_unavailable(read, "the ledger", read->link.error);
 	return read_ledger(read);
 }
 
@@ -165,7 +167,9 @@ static enum step read_on_ledger(void *ctx, const struct postgres_reply *reply)
 	struct session_read *read = ctx;
 
 	if (reply->status != CALL_OK)
-		return read_unavailable(read, reply->error);
+		return read_unavailable(read, "the ledger", reply->error);
+	if (postgres_row_count(reply->rows[0]) == 0 && journal_may_hold(read->sessions->worker))
+		return read_unavailable(read, "the session store", "a journal may have what the ledger has not");
 	if (postgres_row_count(reply->rows[0]) == 0)
 		return read_none(read);
 	return read_found(read, arena_span(&read->job.arena, postgres_value(reply->rows[0], 0, 0)));
