@@ -4,7 +4,8 @@
  *             → the owner's, or a service: 200 or 304
  *             → another owner there: holder in Redis → 200, 304 or 404
  *             → the ledger away, shown before: holder in Redis → 200, 304, 404
- *             → none, or the ledger away: the journal (results_journal.c) → 200, 304, 404; 503 */
+ *             → none, or the ledger away: the journal (results_journal.c) → 200, 304, 404; 503
+ *                         → missed: read once more, for it may just have gone to the ledger; then 404 */
 #include <stdlib.h>
 
 #include "base/clock.h"
@@ -23,6 +24,8 @@ struct results {
 	struct uuid id;
 	struct result_entry *entry;
 	TAILQ_ENTRY(results) link;
+	/* results_on_missed */
+	bool again;
 	/* results_tell, if Redis must be asked */
 	bool by_ledger; /* it has said: not this caller's */
 	bool was_owner; /* when the ledger was last asked */
@@ -154,19 +157,27 @@ static void read_end(struct job *job)
 
 /* ── the request ────────────────────────────────────────────────────────────────────── */
 
+static STEP results_read(struct results *results);
+static enum step results_on_missed(void *ctx);
 static STEP results_ask_holder(struct results *results);
 static enum step results_on_holder(void *ctx, const struct redis_reply *reply);
 
 enum step results_start(struct request *req)
 {
 	struct results *results = ARENA_NEW(&req->job.arena, struct results);
-	struct worker *worker = worker_of(req);
 
 	results->req = req;
 	if (!caller_of(req, CALLER_USER | CALLER_SERVICE, &results->caller))
 		return reply_unauthorized(req);
 	if (!uuid_parse(request_param(req, "id"), &results->id))
 		return reply_problem(req, 400, "id", "id must be a UUID");
+	return results_read(results);
+}
+
+static STEP results_read(struct results *results)
+{
+	struct worker *worker = worker_of(results->req);
+
 	results->entry = result_cache_get(worker->results, &results->id);
 	TAILQ_INSERT_TAIL(&results->entry->next, results, link);
 	if (!results->entry->reading)
@@ -183,13 +194,24 @@ static enum step results_tell(struct results *results)
 
 	if (entry->answer == RESULT_NONE || !entry->body)
 		return results_ask_journal(req, &results->caller, &results->id,
-					   entry->error ? arena_strdup(&req->job.arena, span_of(entry->error)) : NULL);
+					   entry->error ? arena_strdup(&req->job.arena, span_of(entry->error)) : NULL,
+					   results_on_missed, results);
 	req->conversation = arena_strdup(&req->job.arena, span_of(entry->conversation));
 	if (entry->answer == RESULT_FOUND && is_owner)
 		return results_reply(req, entry->body, results_gzip(results), entry->etag);
 	results->by_ledger = entry->answer == RESULT_FOUND;
 	results->was_owner = is_owner;
 	return results_ask_holder(results);
+}
+
+static enum step results_on_missed(void *ctx)
+{
+	struct results *results = ctx;
+
+	if (results->again)
+		return results_not_found(results);
+	results->again = true;
+	return results_read(results);
 }
 
 /* A poll may have named this interview before the decision was committed; or the ledger is away. */

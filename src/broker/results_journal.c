@@ -1,5 +1,5 @@
 /* start → body in the journal → holder in Redis → their bucket (the session) → 200 or 304
- *           │ none: 404, or 503 if the ledger could not be asked    │ another's: 404 */
+ *           │ none: missed, or 503 if a store could not be asked    │ another's: 404 */
 #include "broker/results_journal.h"
 
 #include <inttypes.h>
@@ -18,6 +18,8 @@ struct results {
 	struct caller caller;
 	struct uuid id;
 	const char *ledger_trouble;
+	enum step (*missed)(void *ctx);
+	void *ctx;
 	/* results_on_body */
 	struct conversation conversation;
 	int64_t received_ms;
@@ -78,11 +80,12 @@ static enum step results_on_holder(void *ctx, const struct redis_reply *reply);
 static enum step results_on_bucket(void *ctx, const struct redis_reply *reply);
 
 STEP results_ask_journal(struct request *req, const struct caller *caller, const struct uuid *id,
-			 const char *ledger_trouble)
+			 const char *ledger_trouble, enum step (*missed)(void *ctx), void *ctx)
 {
 	struct results *results = ARENA_NEW(&req->job.arena, struct results);
 
-	*results = (struct results){.req = req, .caller = *caller, .id = *id, .ledger_trouble = ledger_trouble};
+	*results = (struct results){.req = req, .caller = *caller, .id = *id, .ledger_trouble = ledger_trouble,
+				    .missed = missed, .ctx = ctx};
 	return journal_body(worker_of(req), &req->job, id, results_on_body, results);
 }
 
@@ -101,7 +104,9 @@ static enum step results_on_body(void *ctx, const struct redis_reply *reply)
 		    WEBHOOK_CONVERSATION) {
 		if (results->ledger_trouble)
 			return reply_unavailable(req, "the ledger", results->ledger_trouble);
-		return results_not_found(results);
+		if (reply->status != CALL_OK && journal_may_hold(worker))
+			return reply_unavailable(req, "the session store", arena_strdup(arena, reply->error));
+		return results->missed(results->ctx);
 	}
 	results->received_ms = journal_entry_ms(reply->v[0]);
 	req->conversation = arena_strdup(arena, results->conversation.id);

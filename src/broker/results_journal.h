@@ -4,8 +4,9 @@
 
 #include "broker/caller.h"
 
-/* Replies. `ledger_trouble`: why the ledger could not be asked; NULL: it has no such interview. */
+/* Replies, or goes on with `missed` if neither has it. `ledger_trouble`: why the ledger could not be asked;
+ * NULL: it has no such interview. */
 STEP results_ask_journal(struct request *req, const struct caller *caller, const struct uuid *id,
-			 const char *ledger_trouble);
+			 const char *ledger_trouble, enum step (*missed)(void *ctx), void *ctx);
 
 #endif
