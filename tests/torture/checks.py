@@ -208,6 +208,15 @@ class Checks:
                 if event["answer"]["interviewId"] != model.interview_id(cid) or event["user"] not in owners.get(cid, ()):
                     yield f"{event['user']} was shown {cid} at {event['at']:.2f} in {event['sid']}"
 
+    def _blind(self, event):
+        """A node that has started since Redis was last to be had knows nothing of journals; balancers don't ask it."""
+        at, node = event["at"] + event["took"], event["node"]
+        hurts = self.history.of("disturbance")
+        away = [hurt for hurt in hurts if hurt["victim"] in ("redis", f"link-{node}-redis")
+                and hurt["at"] <= at <= hurt["until"] + 2]
+        starts = [hurt["until"] for hurt in hurts if hurt["victim"] == f"node-{node}" and hurt["at"] <= at]
+        return any(start >= hurt["at"] - 1.5 for hurt in away for start in starts)
+
     def known(self):
         """A session that was answered 200 is never again unknown."""
         since = {}
@@ -216,7 +225,8 @@ class Checks:
             if accepted:
                 since[sid] = min(accepted)
         for event in self.history.of("poll"):
-            if not event["stranger"] and event["status"] == 404 and event["at"] > since.get(event["sid"], event["at"]):
+            if not event["stranger"] and event["status"] == 404 and event["at"] > since.get(event["sid"], event["at"]) \
+                    and not self._blind(event):
                 yield (f"poll of {event['sid']} at {event['at']:.2f} via node {event['node']}: 404, its save was"
                        f" answered 200 at {since[event['sid']]:.2f}")
 
@@ -265,7 +275,7 @@ class Checks:
         """An interview that a poll has named can be read."""
         for event in self.history.of("results"):
             self.counts["results"] += event["status"] == 200
-            if event["status"] == 404:
+            if event["status"] == 404 and not self._blind(event):
                 moved = any(link.user != event["user"] for cid, link in self.links.items()
                             if model.interview_id(cid) == event["interview"])
                 if not moved:
