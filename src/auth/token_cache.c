@@ -40,6 +40,14 @@ bool token_cache_was_hit(const struct token_cache *cache)
 	return cache->hit;
 }
 
+bool token_cache_holds(const struct token_cache *cache, struct span token_text, int64_t now_secs)
+{
+	struct hash_tag tag = hash_tag_of(&cache->key, token_text);
+	const struct token_slot *slot = &cache->slots[tag.h[0] % TOKEN_CACHE_SLOTS];
+
+	return now_secs <= slot->until_secs && slot->tag.h[0] == tag.h[0] && slot->tag.h[1] == tag.h[1];
+}
+
 enum auth_result token_cache_verify(struct token_cache *cache, const struct auth_keys *keys, struct span token_text,
 				    int64_t now_secs, struct auth_token *token)
 {

@@ -18,6 +18,8 @@ void token_cache_clear(struct token_cache *cache); /* when the keys change */
 
 /* Whether the last verification was answered from memory. */
 bool token_cache_was_hit(const struct token_cache *cache);
+/* Whether verifying this token would cost nothing. */
+bool token_cache_holds(const struct token_cache *cache, struct span token_text, int64_t now_secs);
 
 /* As auth_verify(); asks it only for what is not remembered, and remembers AUTH_OK alone. */
 enum auth_result token_cache_verify(struct token_cache *cache, const struct auth_keys *keys, struct span token_text,

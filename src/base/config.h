@@ -56,6 +56,18 @@ struct config {
 	struct config_list cors_origins;
 	char *web_root;
 	struct config_list web_connect_src;
+	struct config_list trusted_proxies; /* CIDRs */
+	int64_t header_timeout_secs;
+	int64_t body_timeout_secs;
+	int64_t header_max;
+	int64_t body_buffer_max;             /* per worker */
+	int64_t connections_max;             /* of the node */
+	int64_t connections_per_address_max; /* per worker, as all that follow; 0: no limit */
+	int64_t parked_max;
+	int64_t parked_per_user_max;
+	int64_t rate_limit_address_per_sec;
+	int64_t rate_limit_user_per_sec;
+	int64_t rate_limit_bad_token_per_sec;
 	int64_t request_timeout_ms;
 	int64_t drain_timeout_secs;
 	int log_level;

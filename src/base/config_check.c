@@ -3,6 +3,8 @@
 
 #include <stdarg.h>
 
+#include "base/inet.h"
+
 struct check {
 	config_problem_cb *report;
 	void *arg;
@@ -135,6 +137,22 @@ static void check_connect_src(struct check *check, const struct config *config)
 	}
 }
 
+static void check_proxies(struct check *check, const struct config *config)
+{
+	struct inet_network network;
+
+	for (size_t i = 0; i < config->trusted_proxies.count; i++) {
+		struct span text = span_of(config->trusted_proxies.items[i]);
+
+		if (!inet_parse_network(text, &network))
+			find(check, true, "trusted_proxies",
+			     "%s is not a network such as 10.0.0.0/8 or 2001:db8::/32 (no bits set behind the prefix)",
+			     log_quote((char[128]){0}, 128, text));
+		else if (network.prefix == 0 || span_is(text, "0.0.0.0/0"))
+			find(check, false, "trusted_proxies", "every client can choose the address that it is taken for");
+	}
+}
+
 static void check_choices(struct check *check, const struct config *config)
 {
 	if (config->environment == ENVIRONMENT_DEVELOPMENT)
@@ -156,6 +174,7 @@ bool config_check(const struct config *config, config_problem_cb *report, void *
 	check_listeners(&check, config);
 	check_origins(&check, config);
 	check_connect_src(&check, config);
+	check_proxies(&check, config);
 	check_choices(&check, config);
 	return !check.failed;
 }

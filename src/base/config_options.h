@@ -19,7 +19,7 @@ struct config_option {
 	const char *help;
 };
 
-enum { OPTION_COUNT = 39, OPTION_VARIABLE_MAX = 64 };
+enum { OPTION_COUNT = 51, OPTION_VARIABLE_MAX = 64 };
 extern const struct config_option option_table[OPTION_COUNT];
 
 /* NULL if there is none of that name. */

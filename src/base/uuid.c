@@ -86,6 +86,22 @@ struct uuid uuid_of_interview(const char *provider, struct span conversation_id)
 	return format(bytes);
 }
 
+static unsigned nibble(char c)
+{
+	return (unsigned)(c <= '9' ? c - '0' : c - 'a' + 10);
+}
+
+void uuid_bytes(const struct uuid *uuid, uint8_t bytes[16])
+{
+	const char *p = uuid->text;
+
+	for (size_t i = 0; i < UUID_LEN; i++, p += 2) {
+		if (*p == '-')
+			p++;
+		bytes[i] = (uint8_t)(nibble(p[0]) << 4 | nibble(p[1]));
+	}
+}
+
 struct uuid uuid_random(void)
 {
 	unsigned char bytes[UUID_LEN];

@@ -17,6 +17,8 @@ bool uuid_parse(struct span s, struct uuid *uuid) __attribute__((warn_unused_res
  * itself a version 5 in the URL name space: an interview's id on every node. */
 struct uuid uuid_of_interview(const char *provider, struct span conversation_id);
 
+/* Its 16 bytes in network order. */
+void uuid_bytes(const struct uuid *uuid, uint8_t bytes[16]);
 struct uuid uuid_random(void); /* version 4, from the system's generator */
 
 #endif

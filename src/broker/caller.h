@@ -13,10 +13,10 @@ struct caller {
 	int64_t expires_secs; /* of the user's token */
 };
 
-/* False if the caller is none of `kinds`: then the answer is reply_unauthorized(). */
+/* False if the caller is none of `kinds`, or asks too much: then the answer is reply_unauthorized(). */
 bool caller_of(struct request *req, int kinds, struct caller *caller) __attribute__((warn_unused_result));
 
-/* 401 with WWW-Authenticate (RFC 6750, 3), saying what is wrong with the token. */
+/* 401 with WWW-Authenticate (RFC 6750, 3), saying what is wrong with the token; or 429. */
 STEP reply_unauthorized(struct request *req);
 
 /* 400 for a route's :sessionId. */

@@ -14,13 +14,16 @@
 #include "http/server.h"
 #include "provider/provider.h"
 
-/* Shorter than what proxies, and evhttp's timeout, take for silence. */
-enum { HEARTBEAT_MS = 10000 };
+enum {
+	HEARTBEAT_MS = 10000, /* shorter than what proxies take for silence */
+	NO_PLACE_MS = 5000,
+};
 
 struct events {
 	struct waiter waiter; /* first */
 	/* events_start */
 	int64_t expires_ms; /* monotonic: the token's end */
+	struct uuid user;   /* who has a place to wait */
 	/* events_on_read */
 	bool started;
 	char sent[ETAG_SIZE]; /* what the client has; "" if nothing */
@@ -47,8 +50,11 @@ enum step events_start(struct request *req)
 	if (req->method == HTTP_HEAD)
 		return reply_body(req, 200, "text/event-stream", SPAN(""));
 	req->session = arena_strdup(&req->job.arena, sid);
+	if (!limits_park(worker->limits, &caller.user))
+		return reply_too_many(req, NO_PLACE_MS, "too many clients are waiting");
 	req->held = true;
 	events = ARENA_NEW(&req->job.arena, struct events);
+	events->user = caller.user;
 	events->expires_ms = clock_monotonic_ms() + caller.expires_secs * 1000 - clock_wall_ms();
 	if (last.n == ETAG_SIZE - 1)
 		memcpy(events->sent, last.p, last.n);
@@ -60,12 +66,14 @@ enum step events_start(struct request *req)
 
 static STEP events_leave(struct events *events, enum step step)
 {
+	limits_unpark(events->waiter.sessions->worker->limits, &events->user);
 	waiter_leave(&events->waiter);
 	return step;
 }
 
 static STEP events_end(struct events *events)
 {
+	limits_unpark(events->waiter.sessions->worker->limits, &events->user);
 	waiter_leave(&events->waiter);
 	return stream_end(events->waiter.req);
 }

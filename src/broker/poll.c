@@ -18,6 +18,7 @@ struct poll {
 	int64_t wait_secs; /* 0: doesn't wait */
 	int64_t until_ms;  /* monotonic */
 	bool over;         /* what is read next is the answer */
+	struct uuid user;  /* who has a place to wait, if it waits */
 };
 
 /* How long the client wishes to wait; what can't be understood is as if it weren't there (RFC 7240, 2). */
@@ -104,7 +105,14 @@ enum step poll_start(struct request *req)
 	if (known && (wait_secs == 0 || sessions->draining || is_news(req, entry)))
 		return poll_reply(req, entry, wait_secs);
 
+	/* without a place it is answered as if it had not asked to wait (RFC 7240, 2) */
+	if (wait_secs > 0 && !limits_park(worker->limits, &caller.user)) {
+		wait_secs = 0;
+		if (known)
+			return poll_reply(req, entry, wait_secs);
+	}
 	poll = ARENA_NEW(&req->job.arena, struct poll);
+	poll->user = caller.user;
 	poll->wait_secs = wait_secs;
 	poll->until_ms = clock_monotonic_ms() + wait_secs * 1000;
 	poll->over = wait_secs == 0;
@@ -121,6 +129,8 @@ static STEP poll_end(struct poll *poll)
 	struct waiter *waiter = &poll->waiter;
 	enum step step = poll_reply(waiter->req, waiter->entry, poll->wait_secs);
 
+	if (poll->wait_secs > 0)
+		limits_unpark(waiter->sessions->worker->limits, &poll->user);
 	waiter_leave(waiter);
 	return step;
 }

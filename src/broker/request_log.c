@@ -49,3 +49,14 @@ void request_log(struct request *req)
 		return;
 	write_line(req, duration_us);
 }
+
+void request_log_refused(void *app, const struct http_refusal *refusal)
+{
+	struct worker *worker = app;
+
+	metrics_request(&worker->metrics, SIZE_MAX, HTTP_METHODS, refusal->status, -1);
+	if (refusal->status == 401) /* only webhooks are refused so, before their bodies */
+		metrics_count(&worker->metrics, metric_of_event(METRIC_WEBHOOK_BAD_SIGNATURE, EVENT_UNREAD));
+	log_event(LOG_INFO, "request", "status=%d request_id=%s peer=%s note=%s", refusal->status, refusal->request_id,
+		  refusal->peer, LOG_TEXT(span_of(refusal->detail)));
+}

@@ -326,12 +326,13 @@ static bool worker_open_http(struct worker *worker, int listen_fd)
 {
 	struct http_server_options options = {
 		.cors_origins = &worker->config->cors_origins,
-		.body_max = (size_t)worker->config->webhook_body_max,
 		.request_timeout_ms = worker->config->request_timeout_ms,
 		.app = worker,
 		.answered = request_log,
+		.refused = request_log_refused,
 	};
 
+	limits_of_http(worker->config, &options);
 	options.routes = routes_public(&options.route_count);
 	options.fallback = routes_public_fallback;
 	worker->http = http_server_new(worker->base, listen_fd, &options);
@@ -347,6 +348,7 @@ struct worker *worker_new(int index, const struct config *config, struct journal
 	worker->journal = journal;
 	worker->journal_trouble = "";
 	worker->tokens = token_cache_new();
+	worker->limits = limits_new(config);
 	*error = worker_error;
 	worker->keys = worker_load_keys(config, worker_error, sizeof(worker_error));
 	if (!worker->keys)
@@ -432,5 +434,6 @@ void worker_free(struct worker *worker)
 		event_base_free(worker->base);
 	auth_keys_free(worker->keys);
 	token_cache_free(worker->tokens);
+	limits_free(worker->limits);
 	free(worker);
 }

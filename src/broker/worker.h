@@ -7,6 +7,7 @@
 #include "auth/token_cache.h"
 #include "base/config.h"
 #include "base/metrics.h"
+#include "broker/limits.h"
 #include "http/request.h"
 #include "postgres/postgres.h"
 #include "redis/redis.h"
@@ -28,6 +29,7 @@ struct worker {
 	const struct config *config;  /* of the moment; a reload puts another in its place */
 	struct auth_keys *keys;
 	struct token_cache *tokens;
+	struct limits *limits;        /* as the options were at the start */
 	struct event_base *base;
 	struct http_server *http;
 	struct redis *redis;

@@ -1,7 +1,7 @@
 /* Private to src/http: what stands between evhttp and a request.
  *
- *     evhttp ─▶ on_request ─▶ exchange_start ─▶ http_framing_fault, http_target_fault,
- *               http_routes_match ─▶ route->start ─▶ … ─▶ reply_…() ─▶ evhttp
+ *     evhttp ─▶ on_request ─▶ exchange_start ─▶ http_target_fault, http_routes_match,
+ *               http_address_wait ─▶ route->start ─▶ … ─▶ reply_…() ─▶ evhttp
  *
  * The exchange owns evhttp's request from on_request until evhttp_send_reply().
  * While a handler is parked evhttp reads nothing from that connection, so it can
@@ -10,13 +10,15 @@
 #ifndef DEBRIEF_HTTP_EXCHANGE_H
 #define DEBRIEF_HTTP_EXCHANGE_H
 
-#include "http/server.h"
+#include "base/throttle.h"
+#include "http/connection.h"
 
 enum {
 	HTTP_TARGET_MAX = 2048,
 	HTTP_HEADERS_MAX = 16 * 1024,
-	HTTP_IDLE_SECS = 30, /* of a connection, per read or write */
-	HTTP_REQUEST_ID_MAX = 64,
+	HTTP_HEADER_TIMEOUT_MS = 10000,
+	HTTP_BODY_TIMEOUT_MS = 30000,
+	HTTP_SEND_RATE = 64, /* 512 kbit/s */
 	HTTP_SEGMENTS_MAX = 8,
 	HTTP_PARAMS_MAX = 4
 };
@@ -24,15 +26,21 @@ enum {
 struct evhttp;
 struct evhttp_bound_socket;
 struct evhttp_request;
-struct event;
+struct event_base;
 struct http_routes;
 
+#define HTTP_EXPOSED_HEADERS "ETag, Retry-After, Preference-Applied, X-Request-Id"
+
 struct http_server {
+	struct event_base *base;
 	struct evhttp *evhttp;
 	struct evhttp_bound_socket *bound; /* NULL once draining */
-	struct event *resume;              /* accepts again after it had to stop */
+	struct http_connections connections;
 	struct http_routes *routes;
 	struct http_server_options options;
+	struct inet_network *trusted; /* proxies */
+	size_t trusted_count;
+	struct throttle *addresses; /* requests of each; NULL: no limit */
 	size_t unanswered; /* requests started, no reply given to evhttp */
 	size_t unwritten;  /* replies given to evhttp, not yet to the kernel */
 	uint64_t id_seed;  /* request ids: this plus a counter, mixed */
@@ -54,15 +62,17 @@ struct http_match {
 struct http_exchange {
 	struct request req; /* first: its job's end frees the exchange */
 	struct http_server *server;
+	struct http_connection *connection; /* NULL once answered, or it has gone */
 	struct evhttp_request *evreq; /* NULL once answered */
 	struct span path, query;      /* raw, of evreq */
 	struct http_match match;
 	const char *origin; /* the configured origin that the request names, or NULL */
-	bool close;         /* the reply must end the connection */
 	struct event *watch; /* of the client's leaving, while parked; or NULL */
 	bool streaming;      /* the reply is under way: stream.c */
 	request_left *left;
 	void *left_arg;
+	struct inet client; /* as limits count it, if `limited` */
+	bool limited;       /* it is not a proxy of ours */
 	char request_id[HTTP_REQUEST_ID_MAX + 1];
 	char peer[46];
 };
@@ -75,8 +85,6 @@ void http_routes_match(const struct http_routes *routes, int method, struct span
 		       struct http_match *match);
 unsigned http_routes_methods(const struct http_routes *routes); /* of all routes together */
 
-/* What is wrong with headers that evhttp lets pass (static text), or NULL. */
-const char *http_framing_fault(struct evhttp_request *evreq);
 /* What is wrong with a request target, or NULL; then http_decode() can't fail on its parts. */
 const char *http_target_fault(struct span target);
 struct span http_decode(struct arena *arena, struct span raw, bool plus_is_space);
@@ -90,8 +98,6 @@ void http_accept_coding(struct span list, const char *coding, int *quality_named
 
 /* reply.c, for stream.c */
 void http_add_common_headers(struct http_exchange *ex);
-/* Counts a reply until it is written. */
-void http_watch_writing(struct http_server *server, struct evhttp_request *evreq);
 /* evhttp's request is its own again. */
 void http_exchange_answered(struct http_exchange *ex, int status);
 /* The connection of a reply under way has gone. */
@@ -99,5 +105,20 @@ void http_stream_gone(struct http_exchange *ex);
 
 /* reply_problem() for those who end no step with it. */
 void http_send_problem(struct http_exchange *ex, int status, const char *field, const char *detail);
+void http_problem_body(struct text *body, int status, const char *field, const char *detail,
+		       const char *request_id);
+const char *http_status_title(int status);
+
+bool http_request_id_usable(struct span id);
+void http_new_request_id(struct http_server *server, char id[HTTP_REQUEST_ID_MAX + 1]);
+/* As configured, or NULL. */
+const char *http_known_origin(const struct http_server *server, struct span origin);
+
+/* forwarded.c */
+void http_trust(struct http_server *server, const struct config_list *networks);
+bool http_is_trusted(const struct http_server *server, const struct inet *address);
+void http_set_client(struct http_exchange *ex);
+/* 0, or how long this client has to wait, in ms. */
+int64_t http_address_wait(struct http_exchange *ex);
 
 #endif

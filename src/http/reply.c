@@ -8,9 +8,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
-#define EXPOSED_HEADERS "ETag, Retry-After, Preference-Applied, X-Request-Id"
-
-static const char *status_title(int status)
+const char *http_status_title(int status)
 {
 	switch (status) {
 	case 200: return "OK";
@@ -32,7 +30,9 @@ static const char *status_title(int status)
 	case 414: return "URI Too Long";
 	case 415: return "Unsupported Media Type";
 	case 422: return "Unprocessable Content";
+	case 417: return "Expectation Failed";
 	case 429: return "Too Many Requests";
+	case 431: return "Request Header Fields Too Large";
 	case 500: return "Internal Server Error";
 	case 501: return "Not Implemented";
 	case 502: return "Bad Gateway";
@@ -95,40 +95,10 @@ void http_add_common_headers(struct http_exchange *ex)
 		add_header(ex, "Vary", "Origin");
 	if (ex->origin != NULL) {
 		add_header(ex, "Access-Control-Allow-Origin", ex->origin);
-		add_header(ex, "Access-Control-Expose-Headers", EXPOSED_HEADERS);
+		add_header(ex, "Access-Control-Expose-Headers", HTTP_EXPOSED_HEADERS);
 	}
-	if (ex->close || ex->server->bound == NULL)
+	if (ex->server->bound == NULL || (ex->connection != NULL && http_connection_must_close(ex->connection)))
 		add_header(ex, "Connection", "close");
-}
-
-/* The reply is on its way out of our buffers; or its connection has gone before that. */
-static void unwritten_on_complete(struct evhttp_request *evreq, void *arg)
-{
-	struct http_server *server = arg;
-
-	server->unwritten--;
-	evhttp_connection_set_closecb(evhttp_request_get_connection(evreq), NULL, NULL);
-}
-
-static void unwritten_on_close(struct evhttp_connection *connection, void *arg)
-{
-	struct http_server *server = arg;
-
-	server->unwritten--;
-	evhttp_connection_set_closecb(connection, NULL, NULL);
-}
-
-/* Counts the reply until it is written: a drained server that is freed too early would
- * cut it off. evhttp reports either of the two, once. */
-void http_watch_writing(struct http_server *server, struct evhttp_request *evreq)
-{
-	struct evhttp_connection *connection = evhttp_request_get_connection(evreq);
-
-	if (connection == NULL)
-		return; /* evhttp will drop the reply */
-	server->unwritten++;
-	evhttp_request_set_on_complete_cb(evreq, unwritten_on_complete, server);
-	evhttp_connection_set_closecb(connection, unwritten_on_close, server);
 }
 
 /* evhttp would leave it out for HEAD, and for HTTP/1.0. */
@@ -149,13 +119,15 @@ static void send_buffered(struct http_exchange *ex, int status, const char *cont
 	http_add_common_headers(ex);
 	if (content_type != NULL)
 		add_header(ex, "Content-Type", content_type);
-	http_watch_writing(ex->server, evreq);
-	evhttp_send_reply(evreq, status, status_title(status), NULL);
+	evhttp_send_reply(evreq, status, http_status_title(status), NULL);
+	if (ex->connection != NULL) /* else evhttp has dropped the reply, and the request */
+		http_connection_answered(ex->connection, evreq);
 	http_exchange_answered(ex, status);
 }
 
 void http_exchange_answered(struct http_exchange *ex, int status)
 {
+	ex->connection = NULL;
 	ex->evreq = NULL;
 	ex->path = SPAN_ABSENT;
 	ex->query = SPAN_ABSENT;
@@ -250,22 +222,28 @@ static void keep_ascii(char *text)
 			*text = '?';
 }
 
+void http_problem_body(struct text *body, int status, const char *field, const char *detail,
+		       const char *request_id)
+{
+	text_addf(body, "{\"type\":\"about:blank\",\"title\":\"%s\",\"status\":%d,\"detail\":",
+		  http_status_title(status), status);
+	text_add_json(body, span_of(detail));
+	text_add(body, SPAN(",\"requestId\":"));
+	text_add_json(body, span_of(request_id));
+	if (field != NULL) {
+		text_add(body, SPAN(",\"field\":"));
+		text_add_json(body, span_of(field));
+	}
+	text_addc(body, '}');
+}
+
 void http_send_problem(struct http_exchange *ex, int status, const char *field, const char *detail)
 {
 	struct request *req = &ex->req;
 	struct text body;
 
 	text_init(&body, &req->job.arena, 256);
-	text_addf(&body, "{\"type\":\"about:blank\",\"title\":\"%s\",\"status\":%d,\"detail\":",
-		  status_title(status), status);
-	text_add_json(&body, span_of(detail));
-	text_add(&body, SPAN(",\"requestId\":"));
-	text_add_json(&body, span_of(req->request_id));
-	if (field != NULL) {
-		text_add(&body, SPAN(",\"field\":"));
-		text_add_json(&body, span_of(field));
-	}
-	text_addc(&body, '}');
+	http_problem_body(&body, status, field, detail, req->request_id);
 	if (req->note == NULL)
 		req->note = detail;
 	send_reply(ex, status, "application/problem+json", text_span(&body), NULL);
@@ -282,6 +260,12 @@ STEP reply_problem(struct request *req, int status, const char *field, const cha
 	keep_ascii(detail);
 	http_send_problem(req->exchange, status, field, detail);
 	return DONE;
+}
+
+STEP reply_too_many(struct request *req, int64_t wait_ms, const char *detail)
+{
+	reply_headerf(req, "Retry-After", "%lld", (long long)(wait_ms + 999) / 1000);
+	return reply_problem(req, 429, NULL, "%s", detail);
 }
 
 STEP reply_json_etag(struct request *req, struct span body, const char *etag)

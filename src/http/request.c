@@ -1,72 +1,11 @@
-/* Reading a request: framing, target, headers, parameters, entity tags. */
+/* Reading a request: target, headers, parameters, entity tags. */
 #include "http/exchange.h"
 
-#include <ctype.h>
 #include <event2/event.h>
 #include <event2/http.h>
-#include <event2/http_struct.h>
 #include <event2/keyvalq_struct.h>
 #include <strings.h>
 #include <sys/queue.h>
-
-/* token of RFC 9110, 5.6.2 */
-static bool is_token(const char *text)
-{
-	if (*text == '\0')
-		return false;
-	for (; *text != '\0'; text++)
-		if (!isalnum((unsigned char)*text) && strchr("!#$%&'*+-.^_`|~", *text) == NULL)
-			return false;
-	return true;
-}
-
-static bool is_digits(const char *text)
-{
-	return *text != '\0' && text[strspn(text, "0123456789")] == '\0';
-}
-
-/* The methods whose body evhttp reads; of others it takes the body for the next request. */
-static bool method_reads_body(enum evhttp_cmd_type type)
-{
-	return (type & (EVHTTP_REQ_GET | EVHTTP_REQ_POST | EVHTTP_REQ_PUT | EVHTTP_REQ_PATCH |
-			EVHTTP_REQ_DELETE | EVHTTP_REQ_OPTIONS | EVHTTP_REQ_CONNECT)) != 0;
-}
-
-/* Whatever a proxy in front could read otherwise than evhttp does is refused, so that
- * nobody can hide a second request in a first (RFC 9112, 5.1, 6.3, 11.2). */
-const char *http_framing_fault(struct evhttp_request *evreq)
-{
-	const struct evkeyval *header;
-	int hosts = 0, lengths = 0, encodings = 0;
-	bool body = false;
-
-	TAILQ_FOREACH(header, evhttp_request_get_input_headers(evreq), next) {
-		if (!is_token(header->key))
-			return "a header has a malformed name";
-		if (strcasecmp(header->key, "Host") == 0) {
-			hosts++;
-		} else if (strcasecmp(header->key, "Content-Length") == 0) {
-			lengths++;
-			if (!is_digits(header->value))
-				return "Content-Length is not a number";
-			body |= header->value[strspn(header->value, "0")] != '\0';
-		} else if (strcasecmp(header->key, "Transfer-Encoding") == 0) {
-			encodings++;
-			if (strcasecmp(header->value, "chunked") != 0)
-				return "the only Transfer-Encoding taken is chunked";
-			body = true;
-		}
-	}
-	if (evreq->major != 1 || evreq->minor < 0)
-		return "the HTTP version is neither 1.0 nor 1.1";
-	if (hosts > 1 || (hosts == 0 && evreq->minor > 0))
-		return "exactly one Host header is needed";
-	if (lengths + encodings > 1)
-		return "the length of the body is given more than once";
-	if (body && !method_reads_body(evhttp_request_get_command(evreq)))
-		return "this method takes no body";
-	return NULL;
-}
 
 static int hex_value(char c)
 {
@@ -160,6 +99,12 @@ struct span request_path(const struct request *req)
 const char *request_peer(const struct request *req)
 {
 	return req->exchange->peer;
+}
+
+bool request_client(const struct request *req, struct throttle_key *key)
+{
+	memcpy(key->bytes, req->exchange->client.bytes, sizeof(key->bytes));
+	return req->exchange->limited;
 }
 
 static struct span without_weak(struct span etag)

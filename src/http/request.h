@@ -11,6 +11,7 @@
 #include "base/job.h"
 #include "base/text.h"
 #include "base/trace.h"
+#include "base/throttle.h"
 
 struct request {
 	struct job job; /* first: a job of a request is a request */
@@ -23,6 +24,9 @@ struct request {
 	struct span body;       /* contiguous; empty if there is none */
 	int64_t started_us;     /* monotonic */
 	int status;             /* of the reply; 0 before it */
+	/* set by caller_of(), for reply_unauthorized() */
+	int denied;             /* enum auth_result */
+	int64_t wait_ms;        /* it asks too much: how long it has to wait; 0: that's not why */
 	/* set by handlers, for the log line */
 	const char *user;
 	const char *session;
@@ -57,6 +61,9 @@ struct span request_path(const struct request *req);
 bool request_accepts(const struct request *req, const char *header, const char *item);
 /* "203.0.113.7", the peer of the connection. */
 const char *request_peer(const struct request *req);
+/* The client as limits by address count it: the peer, or what a trusted proxy says of it.
+ * False for a trusted proxy's own requests, which no such limit holds for. */
+bool request_client(const struct request *req, struct throttle_key *key);
 
 /* While a request is parked nobody reads from its connection. `left` is called once if the client closes
  * it meanwhile, or its sending half; the request is still to be answered. NULL: no more. */
@@ -91,6 +98,8 @@ STEP reply_empty(struct request *req, int status);
  * req->note to the detail if it is not set. */
 STEP reply_problem(struct request *req, int status, const char *field, const char *format, ...)
 	__attribute__((format(printf, 4, 5)));
+/* 429 with Retry-After, for whoever has to wait that long. */
+STEP reply_too_many(struct request *req, int64_t wait_ms, const char *detail);
 
 /* Replies 200 with `body` and ETag `etag` (with its quotes), or 304 if If-None-Match
  * holds it or "*" (RFC 9110, 13.1.2: lists, weak comparison). */

@@ -18,7 +18,6 @@
 
 enum {
 	ALL_METHODS = 0xffff, /* unknown ones too: it is us who refuse them, in our words */
-	/* a body that is not far over the limit is refused in our words, the rest in evhttp's */
 	BODY_SLACK = 64 * 1024,
 };
 
@@ -54,7 +53,7 @@ static const char *method_list(struct arena *arena, unsigned methods)
 	return list.n ? list.p : "";
 }
 
-static bool request_id_usable(struct span id)
+bool http_request_id_usable(struct span id)
 {
 	if (id.n == 0 || id.n > HTTP_REQUEST_ID_MAX)
 		return false;
@@ -78,48 +77,52 @@ static uint64_t next_id(struct http_server *server)
 	return x ^ x >> 31;
 }
 
+void http_new_request_id(struct http_server *server, char id[HTTP_REQUEST_ID_MAX + 1])
+{
+	uint64_t number = next_id(server);
+
+	for (int i = 0; i < 16; i++, number >>= 4)
+		id[i] = "0123456789abcdef"[number & 15];
+	id[16] = '\0';
+}
+
 static void set_request_id(struct http_exchange *ex)
 {
 	struct span given = request_header(&ex->req, "X-Request-Id");
 
-	if (request_id_usable(given)) {
+	if (http_request_id_usable(given))
 		memcpy(ex->request_id, given.p, given.n);
-	} else {
-		uint64_t id = next_id(ex->server);
-
-		for (int i = 0; i < 16; i++, id >>= 4)
-			ex->request_id[i] = "0123456789abcdef"[id & 15];
-	}
+	else
+		http_new_request_id(ex->server, ex->request_id);
 	ex->req.request_id = ex->request_id;
 }
 
-static void set_peer(struct http_exchange *ex)
+const char *http_known_origin(const struct http_server *server, struct span origin)
 {
-	struct evhttp_connection *connection = evhttp_request_get_connection(ex->evreq);
-	char *address = NULL;
-	uint16_t port;
+	const struct config_list *origins = server->options.cors_origins;
 
-	if (connection == NULL)
-		return;
-	evhttp_connection_get_peer(connection, &address, &port);
-	if (address == NULL)
-		return;
-	if (strncmp(address, "::ffff:", 7) == 0 && strchr(address, '.') != NULL)
-		address += 7; /* IPv4 on a socket for both */
-	snprintf(ex->peer, sizeof(ex->peer), "%s", address);
+	for (size_t i = 0; origins != NULL && i < origins->count; i++)
+		if (span_is(origin, origins->items[i]))
+			return origins->items[i];
+	return NULL;
 }
 
 static void set_origin(struct http_exchange *ex)
 {
 	const struct config_list *origins = ex->server->options.cors_origins;
-	struct span origin;
 
-	if (origins == NULL || origins->count == 0)
+	if (origins != NULL && origins->count > 0)
+		ex->origin = http_known_origin(ex->server, request_header(&ex->req, "Origin"));
+}
+
+static void set_connection(struct http_exchange *ex)
+{
+	ex->connection = http_connection_of(ex->server, ex->evreq);
+	if (ex->connection == NULL)
 		return;
-	origin = request_header(&ex->req, "Origin");
-	for (size_t i = 0; i < origins->count && ex->origin == NULL; i++)
-		if (span_is(origin, origins->items[i]))
-			ex->origin = origins->items[i];
+	http_connection_begin(ex->connection, ex);
+	memcpy(ex->peer, ex->connection->peer, sizeof(ex->peer));
+	http_set_client(ex);
 }
 
 static void exchange_end(struct job *job)
@@ -150,7 +153,7 @@ static struct http_exchange *exchange_new(struct http_server *server, struct evh
 	ex->req.body = SPAN("");
 	ex->req.started_us = now_us;
 	set_request_id(ex);
-	set_peer(ex);
+	set_connection(ex);
 	set_origin(ex);
 	http_take_trace(ex);
 	server->unanswered++;
@@ -218,12 +221,8 @@ static enum step exchange_start(struct http_exchange *ex)
 	struct span target = span_of(evhttp_request_get_uri(ex->evreq));
 	struct request *req = &ex->req;
 	const char *fault;
+	int64_t wait_ms;
 
-	fault = http_framing_fault(ex->evreq);
-	if (fault != NULL) {
-		ex->close = true; /* what follows on this connection can't be trusted to be a request */
-		return reply_problem(req, 400, NULL, "%s", fault);
-	}
 	if (target.n > HTTP_TARGET_MAX)
 		return reply_problem(req, 414, NULL, "the request target has more than %d bytes",
 				     HTTP_TARGET_MAX);
@@ -234,6 +233,9 @@ static enum step exchange_start(struct http_exchange *ex)
 	ex->path = span_cut(&ex->query, '?');
 
 	http_routes_match(ex->server->routes, req->method, ex->path, &ex->match);
+	wait_ms = span_is(ex->path, ex->server->options.signed_path) ? 0 : http_address_wait(ex);
+	if (wait_ms > 0)
+		return reply_too_many(req, wait_ms, "this address sends too many requests");
 	if (ex->match.methods == 0 && ex->server->options.fallback != NULL && !is_preflight(req))
 		return ex->server->options.fallback(req);
 	if (req->method == HTTP_OPTIONS)
@@ -255,8 +257,8 @@ static void server_on_request(struct evhttp_request *evreq, void *arg)
 	job_run(&ex->req.job, exchange_start(ex));
 }
 
-/* Out of descriptors, mostly. Trying again at once would only burn the processor;
- * server_on_resume() does it within the second. */
+/* Out of descriptors, mostly. Trying again at once would only burn the processor; the
+ * next sweep over the connections does it. */
 static void server_on_accept_error(struct evconnlistener *listener, void *arg)
 {
 	(void)arg; /* evhttp's, not ours */
@@ -264,35 +266,43 @@ static void server_on_accept_error(struct evconnlistener *listener, void *arg)
 	evconnlistener_disable(listener);
 }
 
-static void server_on_resume(evutil_socket_t fd, short what, void *arg)
+static void set_defaults(struct http_server_options *options)
 {
-	struct http_server *server = arg;
-
-	(void)fd;
-	(void)what;
-	if (server->bound != NULL)
-		evconnlistener_enable(evhttp_bound_socket_get_listener(server->bound));
+	if (options->header_max == 0)
+		options->header_max = HTTP_HEADERS_MAX;
+	if (options->header_timeout_ms == 0)
+		options->header_timeout_ms = HTTP_HEADER_TIMEOUT_MS;
+	if (options->body_timeout_ms == 0)
+		options->body_timeout_ms = HTTP_BODY_TIMEOUT_MS;
+	if (options->send_rate == 0)
+		options->send_rate = HTTP_SEND_RATE;
+	if (options->connections_max == 0)
+		options->connections_max = SIZE_MAX;
+	if (options->buffered_max == 0)
+		options->buffered_max = SIZE_MAX;
 }
 
+/* evhttp's own limits lie beyond the scanner's, which refuses in our words; and its
+ * timeouts are of one read or write, which says nothing of a request. */
 static bool server_start(struct http_server *server, struct event_base *base, int fd)
 {
-	const struct timeval second = {1, 0};
+	const struct http_server_options *options = &server->options;
 
+	server->base = base;
 	server->evhttp = evhttp_new(base);
-	server->resume = event_new(base, -1, EV_PERSIST, server_on_resume, server);
-	server->routes = http_routes_new(server->options.routes, server->options.route_count);
-	if (server->evhttp == NULL || server->resume == NULL || server->routes == NULL ||
-	    event_add(server->resume, &second) != 0)
+	server->routes = http_routes_new(options->routes, options->route_count);
+	if (server->evhttp == NULL || server->routes == NULL || !http_connections_start(server))
 		return false;
 	if (getrandom(&server->id_seed, sizeof(server->id_seed), 0) != sizeof(server->id_seed))
 		return false;
+	if (options->trusted_proxies != NULL)
+		http_trust(server, options->trusted_proxies);
+	if (options->address_rate > 0)
+		server->addresses = throttle_new(options->address_rate, options->address_burst);
 	evhttp_set_allowed_methods(server->evhttp, ALL_METHODS);
 	evhttp_set_default_content_type(server->evhttp, NULL);
-	evhttp_set_max_headers_size(server->evhttp, HTTP_HEADERS_MAX);
-	evhttp_set_max_body_size(server->evhttp, (ev_ssize_t)(server->options.body_max + BODY_SLACK));
-	evhttp_set_timeout(server->evhttp, HTTP_IDLE_SECS);
-	/* Read a body that is too large to its end, else the reset hides the 413. */
-	evhttp_set_flags(server->evhttp, EVHTTP_SERVER_LINGERING_CLOSE);
+	evhttp_set_max_headers_size(server->evhttp, (ev_ssize_t)options->header_max);
+	evhttp_set_max_body_size(server->evhttp, (ev_ssize_t)(options->body_max + BODY_SLACK));
 	evhttp_set_gencb(server->evhttp, server_on_request, server);
 	server->bound = evhttp_accept_socket_with_handle(server->evhttp, fd);
 	if (server->bound == NULL)
@@ -307,6 +317,7 @@ struct http_server *http_server_new(struct event_base *base, int fd,
 	struct http_server *server = xcalloc(1, sizeof(*server));
 
 	server->options = *options;
+	set_defaults(&server->options);
 	if (!server_start(server, base, fd)) {
 		if (server->bound == NULL)
 			close(fd);
@@ -338,10 +349,12 @@ void http_server_free(struct http_server *server)
 {
 	if (server == NULL)
 		return;
+	http_connections_stop(server);
 	if (server->evhttp != NULL)
 		evhttp_free(server->evhttp);
-	if (server->resume != NULL)
-		event_free(server->resume);
+	http_connections_end(server);
+	throttle_free(server->addresses);
+	free(server->trusted);
 	http_routes_free(server->routes);
 	free(server);
 }

@@ -22,16 +22,47 @@ struct http_route {
 	size_t body_max; /* larger bodies get 413; 0: no body is read by it */
 };
 
+/* A request that was answered before evhttp had it. */
+struct http_refusal {
+	int status;
+	int retry_secs;         /* 0: no Retry-After */
+	const char *field;      /* or NULL */
+	const char *detail;     /* static text */
+	const char *request_id;
+	const char *peer;
+};
+
 struct http_server_options {
 	const struct http_route *routes; /* lives as long as the server */
 	size_t route_count;
 	/* Starts requests of any method for paths that no route has; NULL: they get 404. */
 	enum step (*fallback)(struct request *req);
 	const struct config_list *cors_origins; /* exact origins; NULL: no CORS */
-	size_t body_max;                 /* for all routes; far over it evhttp refuses by itself */
+	size_t body_max;                 /* for all routes */
 	int64_t request_timeout_ms;      /* becomes the job's deadline */
 	void *app;                       /* for request_app() */
 	void (*answered)(struct request *req); /* once a request, after its reply: for the log; or NULL */
+	void (*refused)(void *app, const struct http_refusal *refusal); /* the same; or NULL */
+
+	/* Limits. 0 or NULL: none, unless it says otherwise. */
+	size_t header_max;          /* request line and headers; 0: 16 KiB */
+	int64_t header_timeout_ms;  /* from the accept, or a later head's first byte, to its end; 0: 10 s */
+	int64_t body_timeout_ms;    /* from there to the end of the body; 0: 30 s. Also for the reply, */
+	int64_t send_rate;          /* and longer for one of many bytes: by this many a ms; 0: 64 */
+	size_t connections_max;
+	size_t connections_per_address_max; /* trusted proxies apart */
+	size_t buffered_max;        /* bytes of requests under way: beyond, large bodies get 503 */
+	int64_t address_rate;       /* requests a second of one address, */
+	int64_t address_burst;      /* and at once; the signed path and trusted proxies apart */
+	const struct config_list *trusted_proxies; /* CIDRs: whose X-Forwarded-For counts */
+
+	/* Bodies over unsigned_body_max are read only at signed_path (no pattern), and only with
+	 * a header signature_name of which signature_fault() gives NULL: asked at the head's
+	 * end, before any of the body is read. */
+	size_t unsigned_body_max;
+	const char *signed_path;
+	const char *signature_name;
+	const char *(*signature_fault)(void *app, struct span value); /* static text; absent: no header */
 };
 
 /* A listening socket for "host:port" or "[v6]:port" (port 0: any): non-blocking,

@@ -27,12 +27,6 @@ void http_stream_gone(struct http_exchange *ex)
 		ex->left(&ex->req, ex->left_arg);
 }
 
-static void stream_on_close(struct evhttp_connection *connection, void *arg)
-{
-	evhttp_connection_set_closecb(connection, NULL, NULL);
-	http_stream_gone(arg);
-}
-
 void stream_start(struct request *req, const char *content_type)
 {
 	struct http_exchange *ex = req->exchange;
@@ -44,10 +38,8 @@ void stream_start(struct request *req, const char *content_type)
 	ex->streaming = true;
 	reply_header(req, "Content-Type", content_type);
 	http_add_common_headers(ex);
-	if (bev != NULL) {
+	if (bev != NULL)
 		bufferevent_setwatermark(bev, EV_READ, 0, UNREAD_MAX);
-		evhttp_connection_set_closecb(evhttp_request_get_connection(ex->evreq), stream_on_close, ex);
-	}
 	evhttp_send_reply_start(ex->evreq, 200, "OK");
 }
 
@@ -75,13 +67,15 @@ STEP stream_end(struct request *req)
 	struct evhttp_request *evreq = ex->evreq;
 	struct bufferevent *bev = stream_bufferevent(ex);
 
-	if (bev != NULL && evbuffer_get_length(bufferevent_get_output(bev)) > UNSENT_MAX) {
-		evhttp_connection_set_closecb(evhttp_request_get_connection(evreq), NULL, NULL);
-		evhttp_connection_free(evhttp_request_get_connection(evreq)); /* and the request with it */
+	if (bev != NULL && ex->connection != NULL &&
+	    evbuffer_get_length(bufferevent_get_output(bev)) > UNSENT_MAX) {
+		ex->connection->exchange = NULL; /* it need not be told that its client has gone */
+		http_connection_close(ex->connection); /* and evhttp's request with it */
 	} else {
 		if (bev != NULL)
 			bufferevent_setwatermark(bev, EV_READ, 0, 0);
-		http_watch_writing(ex->server, evreq);
+		if (ex->connection != NULL)
+			http_connection_answered(ex->connection, evreq);
 		evhttp_send_reply_end(evreq);
 	}
 	http_exchange_answered(ex, 200);

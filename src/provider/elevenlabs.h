@@ -16,6 +16,11 @@ enum signature_result elevenlabs_verify(const struct config_list *secrets, struc
 					int64_t now_secs, int64_t tolerance_secs)
 	__attribute__((warn_unused_result));
 
+/* What can be said of the header before there is a body: SIGNATURE_OK for one that is
+ * well formed and fresh, whoever made it. */
+enum signature_result elevenlabs_precheck(struct span header, int64_t now_secs, int64_t tolerance_secs)
+	__attribute__((warn_unused_result));
+
 /* Writes the header's value for a body, as the provider would. */
 void elevenlabs_sign(const char *secret, int64_t now_secs, struct span body, char *header, size_t header_size);
 

@@ -64,20 +64,36 @@ static void signature_compute(const char *secret, struct span timestamp, struct 
 	digest_hex(mac, sizeof(mac), hex);
 }
 
+static enum signature_result precheck(struct span header, int64_t now_secs, int64_t tolerance_secs,
+				      struct signature *signature)
+{
+	if (header.p == NULL)
+		return SIGNATURE_MISSING;
+	if (!signature_read(header, signature))
+		return SIGNATURE_MALFORMED;
+	if (now_secs - signature->timestamp_secs > tolerance_secs ||
+	    signature->timestamp_secs - now_secs > ELEVENLABS_FUTURE_SECS)
+		return SIGNATURE_STALE;
+	return SIGNATURE_OK;
+}
+
+enum signature_result elevenlabs_precheck(struct span header, int64_t now_secs, int64_t tolerance_secs)
+{
+	struct signature signature;
+
+	return precheck(header, now_secs, tolerance_secs, &signature);
+}
+
 enum signature_result elevenlabs_verify(const struct config_list *secrets, struct span header, struct span body,
 					int64_t now_secs, int64_t tolerance_secs)
 {
 	struct signature signature;
 	char expected[SHA256_HEX_LEN + 1];
+	enum signature_result result = precheck(header, now_secs, tolerance_secs, &signature);
 	bool match = false;
 
-	if (header.p == NULL)
-		return SIGNATURE_MISSING;
-	if (!signature_read(header, &signature))
-		return SIGNATURE_MALFORMED;
-	if (now_secs - signature.timestamp_secs > tolerance_secs ||
-	    signature.timestamp_secs - now_secs > ELEVENLABS_FUTURE_SECS)
-		return SIGNATURE_STALE;
+	if (result != SIGNATURE_OK)
+		return result;
 	/* no early end: which secret matched must not show in the time */
 	for (size_t i = 0; i < secrets->count; i++) {
 		signature_compute(secrets->items[i], signature.timestamp, body, expected);

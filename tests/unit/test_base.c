@@ -206,10 +206,13 @@ static void uuids_are_parsed_strictly(void **state)
 		"2ed6657d e927 568b 95e1 2665a8aea6a2",
 	};
 	struct uuid uuid;
+	uint8_t bytes[16];
 
 	(void)state;
 	assert_true(uuid_parse(SPAN("2ED6657D-e927-568B-95e1-2665A8AEA6A2"), &uuid));
 	assert_string_equal(uuid.text, "2ed6657d-e927-568b-95e1-2665a8aea6a2");
+	uuid_bytes(&uuid, bytes);
+	assert_memory_equal(bytes, "\x2e\xd6\x65\x7d\xe9\x27\x56\x8b\x95\xe1\x26\x65\xa8\xae\xa6\xa2", 16);
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
 		assert_false(uuid_parse(span_of(bad[i]), &uuid));
 	assert_false(uuid_parse((struct span){"2ed6657d-e927-568b-95e1-2665a8aea\0a2", 36}, &uuid));

@@ -546,6 +546,26 @@ static void origins_are_exact(void **state)
 	}
 }
 
+static void proxies_are_networks(void **state)
+{
+	static const char *const bad[] = {"10.0.0.1/8", "10.0.0.0/33", "proxy.example", "10.0.0.0/", "::1/129", "*"};
+	char line[128];
+
+	(void)state;
+	assert_true(check_with("trusted_proxies = 10.0.0.0/8, 2001:db8::/32, 192.0.2.1"));
+	assert_true(check_with(""));
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		snprintf(line, sizeof(line), "trusted_proxies = 10.0.0.0/8, %s", bad[i]);
+		assert_false(check_with(line));
+		assert_int_equal(found.fatal, 1);
+		assert_found("fatal trusted_proxies: ");
+	}
+	assert_true(check_with("trusted_proxies = 0.0.0.0/0"));
+	assert_found("every client can choose the address");
+	assert_true(check_with("trusted_proxies = ::/0"));
+	assert_found("every client can choose the address");
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, start, finish)
 
 int main(void)
@@ -571,6 +591,7 @@ int main(void)
 		TEST(serving_needs_keys_and_a_database),
 		TEST(unwise_choices_are_found),
 		TEST(origins_are_exact),
+		TEST(proxies_are_networks),
 	};
 
 	return cmocka_run_group_tests(tests, make_directory, remove_directory);

@@ -104,6 +104,30 @@ static void test_wrong_signatures(void **state)
 	check_header("t=1739537297,v0= " KNOWN_MAC, SIGNATURE_WRONG);
 }
 
+static void test_what_the_header_alone_tells(void **state)
+{
+	static const struct {
+		const char *header;
+		int64_t now_secs;
+		enum signature_result result;
+	} cases[] = {
+		{NULL, known_secs, SIGNATURE_MISSING},
+		{"", known_secs, SIGNATURE_MALFORMED},
+		{"t=1739537297", known_secs, SIGNATURE_MALFORMED},
+		{"v0=" KNOWN_MAC, known_secs, SIGNATURE_MALFORMED},
+		{KNOWN_HEADER, known_secs, SIGNATURE_OK},
+		{"t=1739537297,v0=" OTHER_MAC, known_secs, SIGNATURE_OK},
+		{KNOWN_HEADER, known_secs + TOLERANCE_SECS, SIGNATURE_OK},
+		{KNOWN_HEADER, known_secs + TOLERANCE_SECS + 1, SIGNATURE_STALE},
+		{KNOWN_HEADER, known_secs - ELEVENLABS_FUTURE_SECS - 1, SIGNATURE_STALE},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+		assert_int_equal(elevenlabs_precheck(span_of(cases[i].header), cases[i].now_secs, TOLERANCE_SECS),
+				 cases[i].result);
+}
+
 static void test_every_changed_byte_is_noticed(void **state)
 {
 	char body[] = KNOWN_BODY;
@@ -620,6 +644,7 @@ int main(void)
 		cmocka_unit_test(test_known_answer),
 		cmocka_unit_test(test_header_forms),
 		cmocka_unit_test(test_wrong_signatures),
+		cmocka_unit_test(test_what_the_header_alone_tells),
 		cmocka_unit_test(test_every_changed_byte_is_noticed),
 		cmocka_unit_test(test_window),
 		cmocka_unit_test(test_several_secrets),

@@ -491,7 +491,7 @@ static void test_headers_too_large(void **state)
 	char *request = xmalloc(20000);
 
 	snprintf(request, 20000, "GET /etag HTTP/1.1\r\n" HOST "X: %017000d\r\n\r\n", 0);
-	assert_int_equal(ask(*state, request)->status, 400);
+	assert_problem(ask(*state, request), 431);
 	free(request);
 }
 
