@@ -77,7 +77,7 @@ const struct config_option option_table[OPTION_COUNT] = {
 	{AT(header_timeout_secs), INT(1, 3600), .value = "10", .help = "how long the headers of a request may take"},
 	{AT(body_timeout_secs), INT(1, 3600), .value = "30", .help = "how long the body of a request may take"},
 	{AT(header_max), SIZE(KIB, MIB), .value = "16 KiB", .help = "largest request line and headers together"},
-	{AT(body_buffer_max), SIZE(MIB, 64 * GIB), .value = "256 MiB",
+	{AT(body_buffer_max), SIZE(MIB, 64 * GIB), .value = "64 MiB",
 	 .help = "bodies under way in each worker, together; beyond, large ones get 503"},
 	{AT(connections_max), INT(16, 10000000), .value = "65536",
 	 .help = "connections of the node; beyond, new ones wait"},

@@ -214,7 +214,9 @@ def test_programs_get_no_page(get, path):
 )
 def test_never_served(node, target):
     status, headers, body = raw(node, target)
-    assert status == 404 and headers["Content-Type"] == "application/problem+json", body
+    # what a proxy may read otherwise is refused before anything is looked for
+    assert status == (400 if b"\\" in target or target.startswith(b"//") else 404), body
+    assert headers["Content-Type"] == "application/problem+json"
     # even for a page nothing but the index may come out
     status, _, body = raw(node, target, headers=HTML)
     assert status in (200, 404) and SECRET not in body
