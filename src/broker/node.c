@@ -285,7 +285,6 @@ int node_run(struct config *config, node_reload_cb *reload, void *arg)
 
 	node.admin.started_ms = clock_wall_ms();
 	node_add_config(&node, config);
-	node_set_log(config);
 	started = node_start(&node);
 	if (started) {
 		systemd_notify("READY=1");

@@ -67,9 +67,12 @@ int cli_serve(int argc, char **argv)
 	if (status != CLI_GO_ON)
 		return status;
 	config = load((void *)file);
-	if (config && config->environment == ENVIRONMENT_PRODUCTION)
+	if (!config)
+		return EXIT_FAILED;
+	log_set_level((enum log_level)config->log_level);
+	log_set_format((enum log_format)config->log_format);
+	if (config->environment == ENVIRONMENT_PRODUCTION)
 		keep_memory_private();
-	if (config)
-		raise_descriptors(config);
-	return config ? node_run(config, load, (void *)file) : EXIT_FAILED;
+	raise_descriptors(config);
+	return node_run(config, load, (void *)file);
 }

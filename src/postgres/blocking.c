@@ -93,9 +93,9 @@ static bool check_schema(struct postgres_blocking *postgres)
 	if (!take(postgres, "schema_migrations", result))
 		return false;
 	(void)span_to_int64(postgres_value((const struct postgres_rows *)result, 0, 0), &version);
-	if (version == migrate_newest_version())
+	if (version >= migrate_newest_version())
 		return true;
-	fprintf(postgres->err, "debrief: the ledger's schema is version %lld, this binary's is %d: run debrief migrate\n",
+	fprintf(postgres->err, "debrief: the ledger's schema is version %lld, this binary needs %d: run debrief migrate\n",
 		(long long)version, migrate_newest_version());
 	return false;
 }

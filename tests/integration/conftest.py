@@ -13,6 +13,7 @@ import time
 import uuid
 
 import jwt
+import openapi
 import psycopg2
 import pytest
 import redis
@@ -95,13 +96,19 @@ class Api:
                           self.lab.jwt_secret, algorithm="HS256")
 
     def request(self, method, path, node=0, user=None, headers=None, **options):
-        """A request to a node: its index in lab.nodes, or a node. `user` adds a token of theirs."""
+        """A request to a node: its index in lab.nodes, or a node. `user` adds a token of theirs.
+
+        Every reply must be as doc/openapi.yaml describes it.
+        """
         target = self.lab.nodes[node] if isinstance(node, int) else node
         headers = dict(headers or {})
         if user is not None:
             headers.setdefault("Authorization", f"Bearer {self.token(user)}")
         options.setdefault("timeout", TIMEOUT_SECS)
-        return self.session.request(method, target.url + path, headers=headers, **options)
+        answer = self.session.request(method, target.url + path, headers=headers, **options)
+        if not options.get("stream"):
+            openapi.check(method, path, answer)
+        return answer
 
     def save(self, user, sid, node=0, **fields):
         return self.request("POST", "/api/save-interview", node, user, json={"client_session_id": sid, **fields})
