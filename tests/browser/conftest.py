@@ -9,6 +9,7 @@ import json
 import os
 import pathlib
 import sys
+import tempfile
 
 import psycopg2
 import pytest
@@ -74,7 +75,13 @@ def site(lab):
 
 
 @pytest.fixture(scope="session")
-def browsers():
+def scratch():
+    with tempfile.TemporaryDirectory(prefix="debrief-browser-", ignore_cleanup_errors=True) as directory:
+        yield directory
+
+
+@pytest.fixture(scope="session")
+def browsers(scratch):
     """Browsers that nobody uses just now; starting one takes longer than most tests."""
     idle = []
     yield idle
@@ -83,12 +90,12 @@ def browsers():
 
 
 @pytest.fixture
-def visit(browsers):
+def visit(browsers, scratch):
     """visit(page): somebody with a browser of their own, signed in."""
     visitors = []
 
     def come(page, **options):
-        driver = browsers.pop() if browsers else open_browser()
+        driver = browsers.pop() if browsers else open_browser(scratch)
         visitors.append(Visitor(driver, page, **options))
         return visitors[-1]
     yield come

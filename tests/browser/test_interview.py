@@ -28,6 +28,28 @@ def test_the_start_is_registered_and_told_to_the_provider(page, visit, ledger):
     assert json.loads(visitor.stored("debrief.live.")[f"debrief.live.{sid}"])["conversationId"] == conversation.id
 
 
+def test_a_resume_is_read_in_the_browser(page, visit, tmp_path):
+    resume = tmp_path / "resume.txt"
+    resume.write_text("Twelve years at sea. Überall zu Hause.", encoding="utf-8")
+    visitor = visit(page)
+    visitor.sent()
+    visitor.one("input[type=file]").send_keys(str(resume))
+    eventually(lambda: visitor.one("#resume").get_attribute("value") == resume.read_text("utf-8"), "the text to be read")
+    assert visitor.sent("POST") == []
+    visitor.start(webhook="never")
+    [conversation] = [c for c in page.simulator.conversations.values() if c.user_id == visitor.user]
+    assert conversation.dynamic_variables["resume"] == resume.read_text("utf-8")
+
+
+def test_a_page_from_the_browsers_cache_knows_that_it_has_ended(page, visit):
+    visitor = visit(page)
+    visitor.start()
+    visitor.script("dispatchEvent(new PageTransitionEvent('pagehide', { persisted: true }))")
+    visitor.script("dispatchEvent(new PageTransitionEvent('pageshow', { persisted: true }))")
+    visitor.heading("Your feedback")
+    assert [end["ended_by"] for end in visitor.ends_sent()] == ["disconnect"]
+
+
 def test_a_click_ends_it(page, visit, ledger):
     visitor = visit(page)
     sid = visitor.start()

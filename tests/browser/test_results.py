@@ -59,7 +59,7 @@ def test_too_late_a_retry_and_a_reload_in_the_middle(site, visit):
     ended = time.monotonic()
     visitor.heading("This takes longer than usual")
     assert time.monotonic() - ended > 1.9
-    assert "Nothing is lost" in visitor.text("[role=alert]")
+    assert "It may still come" in visitor.text("[role=alert]")
     visitor.click(".trouble button")
     visitor.shown("Saving your interview…")
     visitor.reload()

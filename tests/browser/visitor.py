@@ -1,5 +1,6 @@
 """Somebody with a browser."""
 import json
+import os
 import time
 import uuid
 
@@ -39,12 +40,14 @@ def eventually(condition, what, timeout=TIMEOUT_SECS):
         time.sleep(0.02)
 
 
-def open_browser():
+def open_browser(scratch):
+    """What it leaves in its temporary directory goes to `scratch`."""
     options = webdriver.ChromeOptions()
     for argument in ARGUMENTS:
         options.add_argument(argument)
     options.set_capability("goog:loggingPrefs", {"performance": "ALL", "browser": "ALL"})
-    return webdriver.Chrome(options=options, service=Service("/usr/bin/chromedriver"))
+    service = Service("/usr/bin/chromedriver", env={**os.environ, "TMPDIR": str(scratch)})
+    return webdriver.Chrome(options=options, service=service)
 
 
 class Visitor:

@@ -60,9 +60,7 @@ export class Outbox {
       this.retryLater(null);
       return;
     }
-    for (const entry of this.entries()) {
-      if (entry.sub === (token.sub ?? "")) await this.send(entry.sessionId, this.http.tokens.current() ?? token);
-    }
+    for (const entry of this.entries()) await this.send(entry.sessionId, this.http.tokens.current() ?? token);
   }
 
   /** What waits, of whichever user, the oldest first. */

@@ -1,6 +1,10 @@
+import { webcrypto } from "node:crypto";
 import { vi } from "vitest";
 import { DebriefClient } from "../src/index.js";
 import type { Platform } from "../src/platform.js";
+
+// Browsers have it; Node only since 19.
+globalThis.crypto ??= webcrypto as Crypto;
 
 export const USER = "5b1f0f0e-0000-4000-8000-000000000001";
 export const OTHER = "5b1f0f0e-0000-4000-8000-000000000002";

@@ -43,8 +43,14 @@ export class LiveInterview {
   ) {
     this.interview = debrief.startInterview({ agentId: options.agentId ?? undefined });
     this.keep();
+    addEventListener("pageshow", this.onPageShow);
     void this.connect();
   }
+
+  /** A page that comes back from the browser's cache had ended its interview when it went there. */
+  private readonly onPageShow = () => {
+    if (this.interview.ended) this.end("disconnect");
+  };
 
   readonly state = (): LiveState => this.now;
 
@@ -74,6 +80,7 @@ export class LiveInterview {
   end(endedBy: EndedBy): void {
     if (this.now.phase === "ended") return;
     void this.interview.end(endedBy);
+    removeEventListener("pageshow", this.onPageShow);
     this.change({ phase: "ended", endedBy });
     void this.call?.hangUp().catch(() => undefined);
   }

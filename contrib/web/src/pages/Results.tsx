@@ -116,8 +116,8 @@ function explanation(error: DebriefError, hasTranscript: boolean): string {
   switch (error.code) {
     case "timeout":
       return hasTranscript
-        ? "Your transcript is here; the feedback on it isn’t ready yet. Nothing is lost: look again in a moment."
-        : "Your interview has ended well, but its transcript hasn’t arrived yet. Nothing is lost: look again in a moment, or come back to this page later.";
+        ? "Your transcript is here; the feedback on it isn’t ready yet. Look again in a moment."
+        : "The transcript of your interview hasn’t arrived yet. It may still come: look again in a moment, or come back to this page later.";
     case "failed": return reasonInWords(error.reason);
     case "not-found": return "It may belong to another account, or its start and its end never reached us.";
     case "unauthorized": return "Your sign-in has expired or isn’t valid here.";

@@ -114,7 +114,7 @@ function Resume({ text, onChange }: { text: string; onChange: (text: string) => 
       />
       <div className="under">
         <p id="resume-hint" className="hint">
-          It is given to the interviewer and kept nowhere else.
+          The interviewer gets it, and it stays with the interview’s record.
           {text.length > RESUME_MAX * 0.9 && ` ${RESUME_MAX - text.length} characters left.`}
         </p>
         <label className="file">

@@ -57,9 +57,9 @@ function words({ phase, mode, muted }: LiveState): string {
 function Presence({ state }: { state: LiveState }) {
   const kind = state.phase === "live" ? state.mode : "waiting";
   return (
-    <svg className={`presence ${kind}`} viewBox="0 0 120 40" aria-hidden="true">
+    <svg className={`presence ${kind}`} viewBox="0 0 84 40" aria-hidden="true">
       {[0, 1, 2, 3, 4, 5, 6].map((bar) => (
-        <rect key={bar} x={16 + bar * 13} y="4" width="6" height="32" rx="3" className={`bar bar-${bar}`} />
+        <rect key={bar} x={bar * 13} y="4" width="6" height="32" rx="3" className={`bar bar-${bar}`} />
       ))}
     </svg>
   );
