@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/pool.h"
 #include "broker/health.h"
 #include "broker/journal.h"
 #include "broker/routes.h"
@@ -283,6 +284,8 @@ int node_run(struct config *config, node_reload_cb *reload, void *arg)
 	struct node node = {.reload = reload, .reload_arg = arg, .sockets = {-1, -1}};
 	bool started;
 
+	/* before libevent has allocated anything */
+	event_set_mem_functions(pool_malloc, pool_realloc, pool_free);
 	node.admin.started_ms = clock_wall_ms();
 	node_add_config(&node, config);
 	node_set_log(config);
