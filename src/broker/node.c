@@ -11,7 +11,6 @@
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "base/pool.h"
 #include "broker/health.h"
 #include "broker/journal.h"
 #include "broker/routes.h"
@@ -285,7 +284,7 @@ int node_run(struct config *config, node_reload_cb *reload, void *arg)
 	bool started;
 
 	/* before libevent has allocated anything */
-	event_set_mem_functions(pool_malloc, pool_realloc, pool_free);
+	http_use_pool();
 	node.admin.started_ms = clock_wall_ms();
 	node_add_config(&node, config);
 	node_set_log(config);

@@ -34,6 +34,9 @@ struct http_server_options {
 	void (*answered)(struct request *req); /* once a request, after its reply: for the log; or NULL */
 };
 
+/* Lets libevent allocate from the pool (base/pool.h): before anything of it is made. */
+void http_use_pool(void);
+
 /* A listening socket for "host:port" or "[v6]:port" (port 0: any): non-blocking,
  * close-on-exec, TCP_NODELAY, SO_REUSEADDR, backlog 4096; with `shared` also
  * SO_REUSEPORT, so that each worker has its own. -1 and *error (static text or

@@ -48,6 +48,7 @@ void stream_start(struct request *req, const char *content_type)
 		bufferevent_setwatermark(bev, EV_READ, 0, UNREAD_MAX);
 		evhttp_connection_set_closecb(evhttp_request_get_connection(ex->evreq), stream_on_close, ex);
 	}
+	http_head_give(ex);
 	evhttp_send_reply_start(ex->evreq, 200, "OK");
 }
 
