@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/pool.h"
+
 enum { BLOCK_MIN = 1024, BLOCK_MAX = 65536 }; /* a parked request keeps its first block: small */
 
 struct arena_block {
@@ -13,8 +15,7 @@ struct arena_block {
 	alignas(max_align_t) char data[];
 };
 
-static void out_of_memory(void) __attribute__((noreturn));
-static void out_of_memory(void)
+void out_of_memory(void)
 {
 	fputs("debrief: out of memory\n", stderr);
 	abort();
@@ -76,17 +77,16 @@ void arena_deinit(struct arena *arena)
 	while (block) {
 		struct arena_block *next = block->next;
 
-		free(block);
+		pool_free(block);
 		block = next;
 	}
 	arena_init(arena);
 }
 
-/* Large ones come from calloc(), which needs no pass over fresh pages, and stand
- * behind the head, whose rest stays in use. */
+/* Large ones come zeroed, and stand behind the head, whose rest stays in use. */
 static void *arena_alloc_large(struct arena *arena, size_t size)
 {
-	struct arena_block *block = xcalloc(1, size_add(sizeof(*block), size));
+	struct arena_block *block = pool_zalloc(size_add(sizeof(*block), size));
 
 	block->capacity = size;
 	arena->total += sizeof(*block) + size;
@@ -106,7 +106,7 @@ static void arena_add_block(struct arena *arena)
 
 	while (size < BLOCK_MAX && size < arena->total)
 		size *= 2;
-	struct arena_block *block = xmalloc(size);
+	struct arena_block *block = pool_alloc(size);
 	block->next = arena->head;
 	block->capacity = size - sizeof(*block);
 	arena->head = block;

@@ -29,6 +29,7 @@ struct span arena_span(struct arena *arena, struct span s);
 char *arena_printf(struct arena *arena, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* malloc and friends that abort instead of returning NULL; free() with free(). */
+void out_of_memory(void) __attribute__((noreturn));
 void *xmalloc(size_t size) __attribute__((malloc, returns_nonnull));
 void *xcalloc(size_t count, size_t size) __attribute__((malloc, returns_nonnull));
 void *xrealloc(void *p, size_t size) __attribute__((returns_nonnull));

@@ -283,6 +283,8 @@ int node_run(struct config *config, node_reload_cb *reload, void *arg)
 	struct node node = {.reload = reload, .reload_arg = arg, .sockets = {-1, -1}};
 	bool started;
 
+	/* before libevent has allocated anything */
+	http_use_pool();
 	node.admin.started_ms = clock_wall_ms();
 	node_add_config(&node, config);
 	started = node_start(&node);

@@ -6,7 +6,7 @@
 
 #include "http/exchange.h"
 
-/* qvalue of RFC 9110, 12.4.2, in thousandths; 1000 without one; -1 if it is none. */
+/* qvalue of RFC 9110, 12.4.2, in thousandths; 1000 without one or for an empty one; -1 if it is none. */
 static int quality(struct span parameters)
 {
 	while (parameters.p) {
@@ -17,8 +17,9 @@ static int quality(struct span parameters)
 		value = span_trim(value);
 		if (!span_ieq(name, SPAN("q")))
 			continue;
-		if (value.n == 0 || (value.p[0] != '0' && value.p[0] != '1') || value.n > 5 ||
-		    (value.n > 1 && value.p[1] != '.'))
+		if (value.n == 0)
+			return 1000;
+		if ((value.p[0] != '0' && value.p[0] != '1') || value.n > 5 || (value.n > 1 && value.p[1] != '.'))
 			return -1;
 		thousandths = (value.p[0] - '0') * 1000;
 		for (size_t i = 2; i < value.n; i++, digit /= 10) {

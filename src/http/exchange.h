@@ -68,6 +68,8 @@ struct http_exchange {
 	struct http_match match;
 	const char *origin; /* the configured origin that the request names, or NULL */
 	struct event *watch; /* of the client's leaving, while parked; or NULL */
+	struct text head;    /* headers of the reply: head.c */
+	bool has_cache_control;
 	bool streaming;      /* the reply is under way: stream.c */
 	request_left *left;
 	void *left_arg;
@@ -95,6 +97,11 @@ bool http_preference(struct span list, const char *name, struct span *value);
 
 /* What one Accept-Encoding says of `coding` and of "*": thousandths, untouched if it says nothing. */
 void http_accept_coding(struct span list, const char *coding, int *quality_named, int *quality_any);
+
+/* head.c. The name and the value hold neither CR nor LF. */
+void http_head_add(struct http_exchange *ex, const char *name, const char *value);
+void http_head_clear(struct http_exchange *ex);
+void http_head_give(struct http_exchange *ex); /* to evhttp, just before it sends */
 
 /* reply.c, for stream.c */
 void http_add_common_headers(struct http_exchange *ex);

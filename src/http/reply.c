@@ -59,11 +59,6 @@ static char *format_text(struct arena *arena, const char *format, va_list args)
 	return text;
 }
 
-static void add_header(struct http_exchange *ex, const char *name, const char *value)
-{
-	evhttp_add_header(evhttp_request_get_output_headers(ex->evreq), name, value);
-}
-
 void reply_header(struct request *req, const char *name, const char *value)
 {
 	struct http_exchange *ex = req->exchange;
@@ -73,7 +68,7 @@ void reply_header(struct request *req, const char *name, const char *value)
 		return;
 	if (value[n] != '\0')
 		value = arena_strdup(&req->job.arena, (struct span){value, n});
-	add_header(ex, name, value);
+	http_head_add(ex, name, value);
 }
 
 void reply_headerf(struct request *req, const char *name, const char *format, ...)
@@ -87,18 +82,18 @@ void reply_headerf(struct request *req, const char *name, const char *format, ..
 
 void http_add_common_headers(struct http_exchange *ex)
 {
-	add_header(ex, "X-Request-Id", ex->req.request_id);
-	add_header(ex, "X-Content-Type-Options", "nosniff");
-	if (evhttp_find_header(evhttp_request_get_output_headers(ex->evreq), "Cache-Control") == NULL)
-		add_header(ex, "Cache-Control", "no-store");
+	http_head_add(ex, "X-Request-Id", ex->req.request_id);
+	http_head_add(ex, "X-Content-Type-Options", "nosniff");
+	if (!ex->has_cache_control)
+		http_head_add(ex, "Cache-Control", "no-store");
 	if (ex->server->options.cors_origins != NULL && ex->server->options.cors_origins->count > 0)
-		add_header(ex, "Vary", "Origin");
+		http_head_add(ex, "Vary", "Origin");
 	if (ex->origin != NULL) {
-		add_header(ex, "Access-Control-Allow-Origin", ex->origin);
-		add_header(ex, "Access-Control-Expose-Headers", HTTP_EXPOSED_HEADERS);
+		http_head_add(ex, "Access-Control-Allow-Origin", ex->origin);
+		http_head_add(ex, "Access-Control-Expose-Headers", HTTP_EXPOSED_HEADERS);
 	}
 	if (ex->server->bound == NULL || (ex->connection != NULL && http_connection_must_close(ex->connection)))
-		add_header(ex, "Connection", "close");
+		http_head_add(ex, "Connection", "close");
 }
 
 /* evhttp would leave it out for HEAD, and for HTTP/1.0. */
@@ -107,7 +102,7 @@ static void add_content_length(struct http_exchange *ex, size_t n)
 	char length[24];
 
 	snprintf(length, sizeof(length), "%zu", n);
-	add_header(ex, "Content-Length", length);
+	http_head_add(ex, "Content-Length", length);
 }
 
 /* What is in evhttp's buffer is the body. evhttp's request is gone behind this. */
@@ -118,7 +113,8 @@ static void send_buffered(struct http_exchange *ex, int status, const char *cont
 	request_watch(&ex->req, NULL, NULL);
 	http_add_common_headers(ex);
 	if (content_type != NULL)
-		add_header(ex, "Content-Type", content_type);
+		http_head_add(ex, "Content-Type", content_type);
+	http_head_give(ex);
 	evhttp_send_reply(evreq, status, http_status_title(status), NULL);
 	if (ex->connection != NULL) /* else evhttp has dropped the reply, and the request */
 		http_connection_answered(ex->connection, evreq);
@@ -195,7 +191,7 @@ STEP reply_descriptor(struct request *req, const char *content_type, int fd, siz
 		evbuffer_set_flags(output, EVBUFFER_FLAG_DRAINS_TO_FD);
 		if (evbuffer_add_file(output, fd, 0, (ev_off_t)size) != 0) {
 			close(fd);
-			evhttp_clear_headers(evhttp_request_get_output_headers(ex->evreq));
+			http_head_clear(ex);
 			return reply_problem(req, 503, NULL, "out of memory");
 		}
 	}

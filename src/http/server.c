@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/pool.h"
 
 #define PREFLIGHT_HEADERS "Authorization, Content-Type, If-None-Match, Prefer, Last-Event-ID, traceparent"
 #define PREFLIGHT_MAX_AGE "7200"
@@ -135,12 +136,12 @@ static void exchange_end(struct job *job)
 		http_send_problem(ex, 500, NULL, "the request ended without a reply");
 	}
 	arena_deinit(&job->arena);
-	free(ex);
+	pool_free(ex);
 }
 
 static struct http_exchange *exchange_new(struct http_server *server, struct evhttp_request *evreq)
 {
-	struct http_exchange *ex = xcalloc(1, sizeof(*ex));
+	struct http_exchange *ex = pool_zalloc(sizeof(*ex));
 	int64_t now_us = clock_monotonic_us();
 
 	job_init(&ex->req.job, now_us / 1000 + server->options.request_timeout_ms, exchange_end);

@@ -65,6 +65,9 @@ struct http_server_options {
 	const char *(*signature_fault)(void *app, struct span value); /* static text; absent: no header */
 };
 
+/* Lets libevent allocate from the pool (base/pool.h): before anything of it is made. */
+void http_use_pool(void);
+
 /* A listening socket for "host:port" or "[v6]:port" (port 0: any): non-blocking,
  * close-on-exec, TCP_NODELAY, SO_REUSEADDR, backlog 4096; with `shared` also
  * SO_REUSEPORT, so that each worker has its own. -1 and *error (static text or

@@ -40,6 +40,7 @@ void stream_start(struct request *req, const char *content_type)
 	http_add_common_headers(ex);
 	if (bev != NULL)
 		bufferevent_setwatermark(bev, EV_READ, 0, UNREAD_MAX);
+	http_head_give(ex);
 	evhttp_send_reply_start(ex->evreq, 200, "OK");
 }
 
