@@ -539,11 +539,11 @@ static void test_accepts(void **state)
 {
 	static const char *const accepted[] = {
 		"text/html", "TEXT/html", "image/png, text/html", "a/b;q=0, text/html;q=0.001;x=0 ,c/d",
-		"text/html ; q=1", "text/html;level=1;q=0.1",
+		"text/html ; q=1", "text/html;level=1;q=0.1", "text/html;q", "text/html;q=",
 	};
 	static const char *const others[] = {
 		"*/*", "text/*", "text/html;q=0", "text/html; Q = 0.000", "text/html;level=1;q=0.0", "text/htmlx",
-		"xtext/html", "", ",;,=", "text / html", "text/html;q", "text/html;q=", "text/html;q=2",
+		"xtext/html", "", ",;,=", "text / html", "text/html;q=2",
 	};
 
 	for (size_t i = 0; i < sizeof(accepted) / sizeof(accepted[0]); i++)
