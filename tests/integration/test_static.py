@@ -214,11 +214,12 @@ def test_programs_get_no_page(get, path):
 )
 def test_never_served(node, target):
     status, headers, body = raw(node, target)
-    assert status == 404 and headers["Content-Type"] == "application/problem+json", body
+    # two slashes or a backslash are no target at all
+    assert status in (400, 404) and headers["Content-Type"] == "application/problem+json", body
     # even for a page nothing but the index may come out
     status, _, body = raw(node, target, headers=HTML)
-    assert status in (200, 404) and SECRET not in body
-    assert status == 404 or body == INDEX
+    assert status in (200, 400, 404) and SECRET not in body
+    assert status in (400, 404) or body == INDEX
 
 
 @pytest.mark.parametrize("target", [b"/index.html%00", b"/%00", b"/index.html%00.txt", b"/a%zz", b"/a%4"])
