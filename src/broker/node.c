@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -278,6 +279,19 @@ static void node_free(struct node *node)
 	free(node->configs);
 }
 
+/* What we may have open without asking anybody: the usual soft limit, 1024, is for select(). */
+static void node_raise_descriptors(const struct config *config)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
+		return;
+	limit.rlim_cur = limit.rlim_max;
+	if (setrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur < (rlim_t)config->connections_max)
+		log_event(LOG_WARN, "few_descriptors", "limit=%lld connections_max=%lld", (long long)limit.rlim_cur,
+			  (long long)config->connections_max);
+}
+
 int node_run(struct config *config, node_reload_cb *reload, void *arg)
 {
 	struct node node = {.reload = reload, .reload_arg = arg, .sockets = {-1, -1}};
@@ -287,6 +301,7 @@ int node_run(struct config *config, node_reload_cb *reload, void *arg)
 	http_use_pool();
 	node.admin.started_ms = clock_wall_ms();
 	node_add_config(&node, config);
+	node_raise_descriptors(config);
 	started = node_start(&node);
 	if (started) {
 		systemd_notify("READY=1");

@@ -44,19 +44,6 @@ static void keep_memory_private(void)
 	(void)setrlimit(RLIMIT_CORE, &none); /* says the same to those who don't look at the first */
 }
 
-/* What we may have open without asking anybody: the usual soft limit, 1024, is for select(). */
-static void raise_descriptors(const struct config *config)
-{
-	struct rlimit limit;
-
-	if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
-		return;
-	limit.rlim_cur = limit.rlim_max;
-	if (setrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur < (rlim_t)config->connections_max)
-		log_event(LOG_WARN, "few_descriptors", "limit=%lld connections_max=%lld", (long long)limit.rlim_cur,
-			  (long long)config->connections_max);
-}
-
 int cli_serve(int argc, char **argv)
 {
 	const char *file = NULL;
@@ -73,6 +60,5 @@ int cli_serve(int argc, char **argv)
 	log_set_format((enum log_format)config->log_format);
 	if (config->environment == ENVIRONMENT_PRODUCTION)
 		keep_memory_private();
-	raise_descriptors(config);
 	return node_run(config, load, (void *)file);
 }
