@@ -110,8 +110,8 @@ class PaceRun:
 class Paced:
     def __init__(self, line):
         words = [int(word) for word in line.split()[1:]]
-        self.answered, self.errors = words[0], words[1]
-        self.per_sec = self.answered / (max(words[2], 1) / 1e6)
+        self.requests, self.errors = words[0], words[1]
+        self.per_sec = self.requests / (max(words[2], 1) / 1e6)
         self.p50_ms, self.p99_ms, self.p999_ms, self.max_ms = (word / 1000 for word in words[3:7])
 
 

@@ -31,6 +31,15 @@ class Meter:
         for name, server in self.servers.items():
             self.each_us[name].append((spent(server) - self.before[name]) * 1e6 / count)
 
+    def around(self, measure):
+        """The same measurement, metered; its result tells how much there was."""
+        def metered():
+            self.start()
+            result = measure()
+            self.stop(result.requests)
+            return result
+        return metered
+
     def report(self, benchmark, who):
         for name, values in self.each_us.items():
             benchmark.add(f"{who}: CPU of {name}", values, "µs each")

@@ -12,6 +12,7 @@ import uuid
 from lab import LabError, wait_for
 
 from .bench import mint, save
+from .cpu import Meter
 
 FEW, MANY, MANY_QUICK = 1000, 1_000_000, 50_000
 SAMPLE = 1000
@@ -108,23 +109,26 @@ def measure(bench):
     many = MANY_QUICK if bench.quick else MANY
     benchmark = bench.report.benchmark(f"With {FEW:,} and with {many:,} sessions in Redis: one worker, two labs in turn")
     with contextlib.ExitStack() as stack:
-        contenders = {}
+        contenders, meters = {}, {}
         for count in (FEW, many):
             lab = stack.enter_context(bench.lab())
             each, known = fill(lab, count, SAMPLE)
             name = f"debrief, {count:,} sessions"
+            meters[f"{name}, a save"] = meter = Meter(node=lab.nodes[0], Redis=lab.redis_server, Postgres=lab.postgres_server)
             contenders[f"{name}: polls"] = polls_of(bench, lab, known)
-            contenders[f"{name}: saves"] = saves_of(bench, lab)
+            contenders[f"{name}: saves"] = meter.around(saves_of(bench, lab))
         benchmark.add("Redis memory of a session", [each], "bytes")
         for measure_once in contenders.values():  # not yet counted
             measure_once()
         taken = bench.alternate(contenders)
-    p50 = {}
     for name, results in taken.items():
         benchmark.add_rates(name, results)
-        p50[name] = benchmark.add(f"{name}, p50", [r.p50_ms for r in results], "ms")
+        benchmark.add(f"{name}, p50", [r.p50_ms for r in results], "ms")
+    for name, meter in meters.items():
+        meter.report(benchmark, name)
     for what in ("polls", "saves"):
-        ratio = p50[f"debrief, {many:,} sessions: {what}"] / p50[f"debrief, {FEW:,} sessions: {what}"]
+        ratio = benchmark.ratio(taken[f"debrief, {many:,} sessions: {what}"], taken[f"debrief, {FEW:,} sessions: {what}"],
+                                lambda result: result.p50_ms)
         benchmark.claim(f"{what}, median with {many:,} sessions against {FEW:,}", ratio, 1.2, "×", "≤")
     benchmark.claim("Redis memory of a session that was saved", each, None, "bytes")
 

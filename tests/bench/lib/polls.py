@@ -3,6 +3,7 @@ import contextlib
 import uuid
 
 from .bench import Missing, exchange, save
+from .cpu import Meter
 from .floor import Floor
 from .peers import Express, Nginx, Webdis
 from .wrk import wrk
@@ -48,19 +49,27 @@ def measure_status(bench, lab, servers, path, bearer, wanted):
     def run(url, path, headers):
         return lambda: wrk(url + path, "polls.lua", bench.secs, CONNECTIONS, headers)
     with Floor(bench, f"floor-{wanted}", wanted, captured, body) as floor:
-        contenders = {"bare evhttp": run(floor.url, path, headers), "debrief": run(node.url, path, headers)}
+        meters = {"bare evhttp": Meter(floor=floor), "debrief": Meter(node=node)}
+        contenders = {"bare evhttp": meters["bare evhttp"].around(run(floor.url, path, headers)),
+                      "debrief": meters["debrief"].around(run(node.url, path, headers))}
         for name, server in servers.items():
             if name == "express + pg":
                 contenders[name] = run(server.url, path, request_headers(server.port, path, bearer, wanted))
             elif wanted == 200:
                 contenders[name] = run(server.url, server.page, headers)
         taken = bench.alternate(contenders)
-    medians = {name: benchmark.add_rates(name, results) for name, results in taken.items()}
-    ours = medians["debrief"]
-    benchmark.claim(f"polls, {wanted}: of the floor", ours / medians["bare evhttp"], 0.9)
-    if wanted == 200 and "webdis" in medians:
-        benchmark.claim("polls, 200: against webdis's GET", ours / medians["webdis"], 1.5)
-    if wanted == 200 and "nginx + Lua" in medians:
-        benchmark.claim("polls, 200: against nginx + Lua + Redis", ours / medians["nginx + Lua"])
-    if "express + pg" in medians:
-        benchmark.claim(f"polls, {wanted}: against Express + pg", ours / medians["express + pg"], 40)
+    for name, results in taken.items():
+        benchmark.add_rates(name, results)
+    for name, meter in meters.items():
+        meter.report(benchmark, name)
+
+    def against(text, name, target=None):
+        if name in taken:
+            benchmark.claim(f"polls, {wanted}: {text}", benchmark.ratio(taken["debrief"], taken[name]), target)
+    against("of the floor", "bare evhttp", 0.9)
+    by_cpu = benchmark.ratio(meters["bare evhttp"].each_us["floor"], meters["debrief"].each_us["node"], float)
+    benchmark.claim(f"polls, {wanted}: of the floor, by CPU time", by_cpu)
+    if wanted == 200:
+        against("against webdis's GET", "webdis", 1.5)
+        against("against nginx + Lua + Redis", "nginx + Lua")
+    against("against Express + pg", "express + pg", 40)

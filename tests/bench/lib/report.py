@@ -75,6 +75,11 @@ class Benchmark:
         return self.add(name, [r.per_sec for r in results], "/s", [r.p99_ms for r in results],
                         sum(r.errors for r in results))
 
+    @staticmethod
+    def ratio(ours, theirs, of=lambda result: result.per_sec):
+        """Median of the rounds' ratios: what slows a whole round down slows both."""
+        return statistics.median(of(mine) / of(other) for mine, other in zip(ours, theirs))
+
     def claim(self, text, value, target=None, unit="×", bound="≥"):
         reached = None if target is None else value >= target if bound == "≥" else value <= target
         self.claims.append({"text": text, "value": value, "target": target, "unit": unit, "bound": bound,

@@ -20,14 +20,10 @@ def prepare(bench, lab, port, count):
     return batch
 
 
-def send(bench, port, batch, meter=None):
-    if meter:
-        meter.start()
+def send(bench, port, batch):
     sent = bench.pace(port, batch.listing, connections=CONNECTIONS).result()
-    if meter:
-        meter.stop(batch.count)
     if sent.errors:
-        raise LabError(f"{sent.errors} of {sent.answered} webhooks were not answered 200")
+        raise LabError(f"{sent.errors} of {sent.requests} webhooks were not answered 200")
     return sent
 
 
@@ -57,7 +53,7 @@ def measure(bench):
             def measure_once():
                 before = kept(lab, database)
                 batch = prepare(bench, lab, port, count)
-                sent = send(bench, port, batch, meters[name])
+                sent = meters[name].around(lambda: send(bench, port, batch))()
                 wait_for(lambda: kept(lab, database) - before == count and (database == "express" or settled(lab)),
                          f"{count} webhooks to be kept", 180, 0.2)
                 return sent
@@ -70,14 +66,15 @@ def measure(bench):
         benchmark = bench.report.benchmark(f"Webhooks of 40 KB: one worker, {CONNECTIONS} connections, {count} a round, "
                                            "their sessions saved before")
         taken = bench.alternate(contenders)
-        medians = {name: benchmark.add_rates(name, results) for name, results in taken.items()}
+        for name, results in taken.items():
+            benchmark.add_rates(name, results)
         for name, meter in meters.items():
             meter.report(benchmark, name)
         if express:
             benchmark.claim("webhooks, committed: against Express + pg",
-                            medians["debrief, committed"] / medians["express + pg"], 4)
+                            benchmark.ratio(taken["debrief, committed"], taken["express + pg"]), 4)
             benchmark.claim("webhooks, durability = journal: against Express + pg",
-                            medians["debrief, journal"] / medians["express + pg"], 6)
+                            benchmark.ratio(taken["debrief, journal"], taken["express + pg"]), 6)
         p99 = statistics.median(r.p99_ms for r in taken["debrief, journal"])
         benchmark.claim("webhooks, durability = journal: p99", p99, 50, "ms", "≤")
         for name, process in (("debrief, committed", node), ("debrief, journal", journaling)):
