@@ -1,4 +1,5 @@
--- $1 user, $2 revision, $3 decision. Returns the revision in force (0003_apply_decision.sql), and in words
--- what it changed (0005_link_changes.sql).
-SELECT in_force.revision, debrief_links_made()
-FROM debrief_apply_decision($1::uuid, $2::bigint, $3::jsonb) AS in_force (revision)
+-- merges, one a $1
+-- $1 user, $2 revision, $3 decision. Returns the revision in force, and in words what it changed
+-- (debrief_apply_decisions() in 0006_batches.sql).
+SELECT member, revision, words
+FROM debrief_apply_decisions($1::text[]::uuid[], $2::text[]::bigint[], $3::text[]::jsonb[])

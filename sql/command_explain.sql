@@ -32,10 +32,17 @@ WITH asked_conversation AS (
 ), change AS (
 	SELECT l.*, s.client_session_id AS sid, left(s.client_session_id, 9) = 'fallback:' AS is_fallback,
 		debrief_distance(s, i) AS distance_ms
-	FROM link_changes l JOIN interview_sessions s ON s.id = l.session_id
+	FROM (
+		SELECT session_id, conversation_id, change, evidence, changed_at FROM link_changes
+		WHERE session_id IN (SELECT id FROM session) OR conversation_id IN (SELECT conversation_id FROM conversation)
+		UNION ALL
+		SELECT id, conversation_id, 'linked', evidence, linked_at FROM interview_sessions
+		WHERE conversation_id IS NOT NULL AND id IN (SELECT id FROM session)
+		UNION ALL
+		SELECT id, conversation_id, 'linked', evidence, linked_at FROM interview_sessions
+		WHERE conversation_id IN (SELECT conversation_id FROM conversation) AND id NOT IN (SELECT id FROM session)
+	) l JOIN interview_sessions s ON s.id = l.session_id
 	LEFT JOIN interviews i ON i.conversation_id = l.conversation_id
-	WHERE l.session_id IN (SELECT id FROM session)
-	   OR l.conversation_id IN (SELECT conversation_id FROM conversation)
 ), event (at, rank, event, text, more) AS (
 	SELECT s.created_at, 1, 'session_saved', 'the session ' || s.client_session_id || ' is heard of first',
 		jsonb_build_object('sid', s.client_session_id, 'userId', s.user_id) FROM own s

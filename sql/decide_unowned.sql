@@ -1,3 +1,5 @@
+-- merges, one a $1
 -- A conversation that belongs to nobody yet is decided as such. $1 conversation id, $2 body hash of the
 -- content that was decided on.
-UPDATE interviews SET undecided = false WHERE conversation_id = $1 AND body_hash = $2 AND undecided
+UPDATE interviews i SET undecided = false FROM unnest($1::text[], $2::text[]) AS g (cid, hash)
+WHERE i.conversation_id = g.cid AND i.body_hash = g.hash AND i.undecided

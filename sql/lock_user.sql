@@ -1,6 +1,5 @@
--- Makes a user's profile if need be, and locks it: before anything else of a user is written, so
--- that two of their writers wait here and not, crosswise, for each other's rows. $1 user.
-WITH made AS (
-	INSERT INTO profiles (id) VALUES ($1::uuid) ON CONFLICT (id) DO NOTHING
-)
-SELECT links_revision FROM profiles WHERE id = $1::uuid FOR NO KEY UPDATE
+-- locks, one a $1
+-- Makes users' profiles if need be, and locks them: before anything else of a batch, so that two
+-- writers wait here and not, crosswise, for each other's rows. $1 user.
+INSERT INTO profiles AS p (id) SELECT unnest($1::text[])::uuid
+ON CONFLICT (id) DO UPDATE SET links_revision = p.links_revision WHERE false -- it is locked all the same

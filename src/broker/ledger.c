@@ -100,7 +100,7 @@ static enum step conversation_kept(void *ctx, const struct postgres_reply *reply
 	if (reply->status != CALL_OK)
 		return fail(write, reply);
 	write->facts = arena_span(&write->job->arena, postgres_value(reply->rows[2], 0, 0));
-	write->repeated = postgres_affected(reply->rows[0]) == 0;
+	write->repeated = postgres_row_count(reply->rows[0]) == 0;
 	return ledger_end(write, LEDGER_KEPT, NULL);
 }
 
@@ -173,7 +173,7 @@ static int64_t stale_floor(struct ledger_write *write, const struct postgres_rep
 	return floor;
 }
 
-/* What the decisions changed, in the words of sql/0005_link_changes.sql. */
+/* What the decisions changed, in the words of sql/0006_batches.sql. */
 static void count_links(struct ledger_write *write, const struct postgres_reply *reply)
 {
 	static const struct {
@@ -211,15 +211,16 @@ static enum step session_alone_kept(void *ctx, const struct postgres_reply *repl
 static STEP session_alone_submit(struct ledger_write *write)
 {
 	struct arena *arena = &write->job->arena;
-	const char **params = arena_alloc(arena, 4 * sizeof(*params));
+	const char **params = arena_alloc(arena, 5 * sizeof(*params));
 	struct postgres_query queries[] = {
 		{STATEMENT_LOCK_USER, 1, params},
-		{STATEMENT_KEEP_SESSION, 3, params + 1},
+		{STATEMENT_KEEP_SESSION, 4, params + 1},
 	};
 
 	params[0] = params[1] = write->link->user;
 	params[2] = arena_strdup(arena, write->fact);
 	params[3] = "true";
+	params[4] = arena_strdup(arena, write->subject);
 	return submit(write, 2, queries, session_alone_kept);
 }
 
@@ -269,19 +270,20 @@ static STEP decisions_submit(struct ledger_write *write)
 	for (struct link_user *user = write->link->users; user; user = user->next)
 		users += user->revision.p != NULL;
 	queries = arena_alloc(arena, (2 * users + 5) * sizeof(*queries));
-	params = arena_alloc(arena, (4 * users + 7 + LEDGER_CONTENT_PARAMS + LEDGER_EVALUATION_PARAMS) * sizeof(*params));
+	params = arena_alloc(arena, (4 * users + 8 + LEDGER_CONTENT_PARAMS + LEDGER_EVALUATION_PARAMS) * sizeof(*params));
 
 	for (struct link_user *user = write->link->users; user; user = user->next) {
-		if (!user->revision.p || !(write->with_session || write->conversation || users > 1))
+		if (!user->revision.p)
 			continue;
 		queries[count++] = (struct postgres_query){STATEMENT_LOCK_USER, 1, params};
 		*params++ = user->user;
 	}
 	if (write->with_session) {
-		queries[count++] = (struct postgres_query){STATEMENT_KEEP_SESSION, 3, params};
+		queries[count++] = (struct postgres_query){STATEMENT_KEEP_SESSION, 4, params};
 		*params++ = write->link->user;
 		*params++ = arena_strdup(arena, write->fact);
 		*params++ = "false";
+		*params++ = arena_strdup(arena, write->subject);
 	}
 	if (write->conversation) {
 		const char **evaluation = params + LEDGER_CONTENT_PARAMS;

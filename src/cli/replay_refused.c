@@ -30,14 +30,15 @@ static const char *take_session(struct replay *replay, struct arena *arena, stru
 {
 	struct span user = json_decode_string(arena, json_member(fact, "user"));
 	struct span sid = json_decode_string(arena, json_member(fact, "sid"));
-	const char *params[] = {user.p ? arena_strdup(arena, user) : NULL, arena_strdup(arena, fact), "true"};
+	const char *params[] = {user.p ? arena_strdup(arena, user) : NULL, arena_strdup(arena, fact), "true",
+				sid.p ? arena_strdup(arena, sid) : NULL};
 	const struct postgres_rows *rows;
 
 	if (!user.p || !sid.p)
 		return "it names no user or no session";
 	if (!postgres_blocking_statement(replay->postgres, STATEMENT_LOCK_USER, 1, params))
 		return postgres_blocking_error(replay->postgres);
-	rows = postgres_blocking_statement(replay->postgres, STATEMENT_KEEP_SESSION, 3, params);
+	rows = postgres_blocking_statement(replay->postgres, STATEMENT_KEEP_SESSION, 4, params);
 	if (!rows)
 		return postgres_blocking_error(replay->postgres);
 	if (postgres_row_count(rows) == 0)

@@ -11,8 +11,6 @@
 #include "postgres/connection.h"
 
 enum {
-	BATCH_MEMBERS_MAX = 64,
-	BATCH_BYTES_MAX = 4 << 20,
 	TRIES_MAX = 5,       /* of a member that ends in deadlocks */
 	TRY_PAUSE_MS = 10,   /* times the tries so far, and up to as much again */
 	STUCK_GRACE_MS = 500 /* past statement_timeout, for the server's own error to arrive */
@@ -20,10 +18,10 @@ enum {
 
 static void batch_reset(struct postgres *postgres)
 {
-	PQclear(postgres->sync_failure);
-	postgres->sync_failure = NULL;
-	postgres->at = NULL;
-	postgres->at_query = 0;
+	PQclear(postgres->failure);
+	postgres->failure = NULL;
+	postgres->failed_member = NULL;
+	postgres->execution_count = postgres->at = 0;
 	postgres->got_result = false;
 	postgres->failed = false;
 }
@@ -78,72 +76,23 @@ enum step postgres_submit_until(struct postgres *postgres, struct job *job, int6
 	return PARKED;
 }
 
-/* Behind those that lock the same or come before. */
-static void sent_insert(struct postgres *postgres, struct postgres_member *member)
-{
-	struct postgres_member *before = TAILQ_LAST(&postgres->sent, postgres_members);
-
-	while (before && strcmp(before->lock, member->lock) > 0)
-		before = TAILQ_PREV(before, postgres_members, link);
-	if (before)
-		TAILQ_INSERT_AFTER(&postgres->sent, before, member, link);
-	else
-		TAILQ_INSERT_HEAD(&postgres->sent, member, link);
-}
-
-/* Moves what comes next to `sent`. */
-static void batch_collect(struct postgres *postgres)
-{
-	struct postgres_member *member = TAILQ_FIRST(&postgres->alone);
-	size_t count = 0, bytes = 0;
-
-	if (member) {
-		TAILQ_REMOVE(&postgres->alone, member, link);
-		TAILQ_INSERT_TAIL(&postgres->sent, member, link);
-		return;
-	}
-	while ((member = TAILQ_FIRST(&postgres->queued)) && count < BATCH_MEMBERS_MAX) {
-		bytes += member->bytes;
-		if (count++ && bytes > BATCH_BYTES_MAX)
-			break;
-		TAILQ_REMOVE(&postgres->queued, member, link);
-		sent_insert(postgres, member);
-	}
-}
-
-static bool member_send(PGconn *conn, const struct postgres_member *member)
-{
-	for (size_t i = 0; i < member->count; i++) {
-		const struct postgres_query *query = &member->queries[i];
-
-		if (!PQsendQueryPrepared(conn, statement_texts[query->statement].name,
-					 (int)query->param_count, query->params, NULL, NULL, 0))
-			return false;
-	}
-	return true;
-}
-
 void postgres_send_batch(struct postgres *postgres)
 {
 	struct postgres_member *member;
-	bool ok = true;
 
 	if (postgres->state != POSTGRES_READY || !TAILQ_EMPTY(&postgres->sent))
 		return;
 	postgres->progress_ms = clock_monotonic_ms();
 	if (postgres->progress_ms < postgres->resume_ms)
 		return;
-	batch_collect(postgres);
-	postgres->at = TAILQ_FIRST(&postgres->sent);
-	if (!postgres->at)
+	postgres_batch_collect(postgres);
+	if (TAILQ_EMPTY(&postgres->sent))
 		return;
 	postgres->sent_us = clock_monotonic_us();
 	postgres->sent_count = 0;
-	TAILQ_FOREACH (member, &postgres->sent, link) {
-		ok = ok && member_send(postgres->conn, member);
+	TAILQ_FOREACH (member, &postgres->sent, link)
 		postgres->sent_count++;
-	}
-	if (ok && PQpipelineSync(postgres->conn))
+	if (postgres_batch_send(postgres) && PQpipelineSync(postgres->conn))
 		postgres_flush(postgres);
 	else
 		postgres_break(postgres, PQerrorMessage(postgres->conn));
@@ -194,16 +143,16 @@ static void batch_end(struct postgres *postgres)
 	struct postgres_members again = TAILQ_HEAD_INITIALIZER(again);
 	struct postgres_member *member = TAILQ_FIRST(&postgres->sent);
 	bool was_alone = member && !TAILQ_NEXT(member, link);
-	PGresult *sync_failure = postgres->sync_failure;
+	PGresult *failure = postgres->failure;
 
 	if (postgres->options.committed)
 		postgres->options.committed(postgres->options.arg, postgres, postgres->sent_count,
 					    clock_monotonic_us() - postgres->sent_us);
-	if (was_alone && !member->failure)
-		member->failure = sync_failure;
 	while ((member = TAILQ_FIRST(&postgres->sent))) {
 		TAILQ_REMOVE(&postgres->sent, member, link);
 		member->status = CALL_OK;
+		if (was_alone || member == postgres->failed_member)
+			member->failure = failure;
 		if (!member->next) { /* timed out: its job is gone, and its parameters */
 			postgres->bytes -= member->bytes;
 			postgres_member_free(member);
@@ -217,19 +166,20 @@ static void batch_end(struct postgres *postgres)
 	}
 	TAILQ_CONCAT(&again, &postgres->alone, link);
 	TAILQ_CONCAT(&postgres->alone, &again, link);
-	postgres->sync_failure = NULL;
+	postgres->failure = NULL;
 	batch_reset(postgres);
 	postgres_send_batch(postgres);
 	postgres_members_answer(postgres, &done);
-	PQclear(sync_failure);
+	PQclear(failure);
 }
 
 /* Takes one result of the batch; owns it. */
 static void batch_take(struct postgres *postgres, PGresult *result)
 {
-	struct postgres_member *member = postgres->at;
+	const struct postgres_execution *execution = &postgres->executions[postgres->at];
 	ExecStatusType status = PQresultStatus(result);
 	bool ok = status == PGRES_COMMAND_OK || status == PGRES_TUPLES_OK;
+	bool at_sync = postgres->at == postgres->execution_count;
 
 	postgres->got_result = true;
 	if (status == PGRES_FATAL_ERROR &&
@@ -238,17 +188,18 @@ static void batch_take(struct postgres *postgres, PGresult *result)
 		PQclear(result);
 		return;
 	}
-	if (!ok)
-		postgres->failed = true;
-	if (!member) {
-		PQclear(postgres->sync_failure);
-		postgres->sync_failure = result;
+	if (ok && !at_sync && !postgres->failed) {
+		postgres_batch_give(execution, result);
 		return;
 	}
-	PQclear(member->results[postgres->at_query]);
-	member->results[postgres->at_query] = result;
-	if (!ok && status != PGRES_PIPELINE_ABORTED)
-		member->failure = result;
+	if (ok || postgres->failed) { /* what follows an error says only that it does */
+		PQclear(result);
+		return;
+	}
+	postgres->failed = true;
+	postgres->failure = result;
+	if (!at_sync && execution->members == 1)
+		postgres->failed_member = execution->first;
 }
 
 /* The NULL that ends each statement's results. False if there is nothing to read. */
@@ -257,10 +208,8 @@ static bool batch_advance(struct postgres *postgres)
 	if (!postgres->got_result)
 		return false;
 	postgres->got_result = false;
-	if (postgres->at && ++postgres->at_query == postgres->at->count) {
-		postgres->at = TAILQ_NEXT(postgres->at, link);
-		postgres->at_query = 0;
-	}
+	if (postgres->at < postgres->execution_count)
+		postgres->at++;
 	return true;
 }
 
@@ -342,12 +291,6 @@ bool postgres_is_stalled(const struct postgres *postgres, int64_t age_ms)
 size_t postgres_row_count(const struct postgres_rows *rows)
 {
 	return (size_t)PQntuples((const PGresult *)rows);
-}
-
-size_t postgres_affected(const struct postgres_rows *rows)
-{
-	/* libpq's own way: the number stands in the command's tag */
-	return strtoul(PQcmdTuples((PGresult *)(uintptr_t)rows), NULL, 10);
 }
 
 struct span postgres_value(const struct postgres_rows *rows, size_t row, size_t column)

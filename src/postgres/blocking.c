@@ -35,9 +35,23 @@ static bool take(struct postgres_blocking *postgres, const char *what, PGresult 
 static const struct postgres_rows *run(struct postgres_blocking *postgres, const struct statement_text *text, size_t count,
 				       const char *const *params)
 {
-	PGresult *result = PQexecParams(postgres->conn, text->text, (int)count, NULL, params, NULL, NULL, 0);
+	struct postgres_arrays arrays = {0};
+	PGresult *result;
 
-	return take(postgres, text->name, result) ? (const struct postgres_rows *)postgres->result : NULL;
+	if (text->merges) {
+		postgres_arrays_build(&arrays, 1, count, &params);
+		result = PQexecParams(postgres->conn, text->text, (int)count, NULL, arrays.values, arrays.lengths, arrays.formats, 0);
+		postgres_arrays_deinit(&arrays);
+	} else {
+		result = PQexecParams(postgres->conn, text->text, (int)count, NULL, params, NULL, NULL, 0);
+	}
+	if (!take(postgres, text->name, result))
+		return NULL;
+	if (text->merges) {
+		postgres->result = postgres_result_of(result, PQntuples(result) > 0 ? 0 : -1);
+		PQclear(result);
+	}
+	return (const struct postgres_rows *)postgres->result;
 }
 
 const struct postgres_rows *postgres_blocking_run(struct postgres_blocking *postgres, enum command command, size_t count,

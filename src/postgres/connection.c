@@ -351,6 +351,8 @@ void postgres_free(struct postgres *postgres)
 	event_free(postgres->send_event);
 	event_free(postgres->answer_event);
 	postgres_conninfo_free(&postgres->conninfo);
+	postgres_arrays_deinit(&postgres->arrays);
+	free(postgres->executions);
 	free(postgres);
 }
 

@@ -1,5 +1,6 @@
 /* The Postgres room's inside: the connection's machine (connection.c), what is asked of
- * a new connection (setup.c), the calls (member.c) and their batches (batch.c).
+ * a new connection (setup.c), the calls (member.c), their batches (batch.c) and what those
+ * execute (merge.c, with arrays.c).
  *
  * Invariant: members are queued, alone or sent only while the state is READY; whatever
  * ends that state moves them to `answered`. */
@@ -35,10 +36,28 @@ struct postgres_member {
 	enum call_status status;
 	size_t count;
 	const struct postgres_query *queries; /* behind the struct; parameters stay the job's */
-	PGresult **results;                   /* behind the struct; filled until the Sync */
-	PGresult *failure;                    /* of those, or of the Sync: the first error */
+	PGresult **results;                   /* behind the struct; filled until the Sync; NULL for locks */
+	const PGresult *failure;              /* the batch's, if it is this one's */
 };
 TAILQ_HEAD(postgres_members, postgres_member);
+
+/* One statement sent, for one or more members of the batch that follow one another in it. */
+struct postgres_execution {
+	enum statement statement;
+	struct postgres_member *first; /* NULL: locks for all of them */
+	size_t members;
+	size_t query;                  /* its place among their statements */
+};
+
+/* Parameters of an execution as arrays, in Postgres's binary format. */
+enum { POSTGRES_PARAMS_MAX = 32 };
+struct postgres_arrays {
+	char *bytes;
+	size_t size;
+	const char *values[POSTGRES_PARAMS_MAX];
+	int lengths[POSTGRES_PARAMS_MAX];
+	int formats[POSTGRES_PARAMS_MAX];
+};
 
 /* libpq's two arrays, NULL-terminated, with what we add to the user's settings. */
 struct postgres_conninfo {
@@ -70,11 +89,14 @@ struct postgres {
 	struct event *send_event;
 	struct event *answer_event;
 
-	struct postgres_member *at; /* whose result comes next; NULL: the Sync's */
-	size_t at_query;
+	struct postgres_execution *executions; /* of the batch under way, as they were sent */
+	size_t execution_count, execution_room;
+	size_t at;              /* whose result comes next; execution_count: the Sync's */
 	bool got_result;        /* for it; its terminating NULL comes next */
-	bool failed;            /* something in this batch did */
-	PGresult *sync_failure; /* the commit itself */
+	bool failed;            /* something in this batch did: */
+	PGresult *failure;      /* the first error, */
+	struct postgres_member *failed_member; /* and whose it is; NULL: not known */
+	struct postgres_arrays arrays;
 	size_t sent_count;      /* members of the batch under way, and when they were sent */
 	int64_t sent_us;
 	int64_t progress_ms;    /* when anything was last sent or received */
@@ -116,6 +138,19 @@ void postgres_member_drop(struct postgres *postgres, struct postgres_members *li
 			  struct postgres_member *member, enum call_status status);
 void postgres_members_answer(struct postgres *postgres, struct postgres_members *members);
 void postgres_run_answered(struct postgres *postgres);
+
+/* arrays.c. `rows` has the parameters of each of `count` calls, `columns` of them each; `arrays` is zeroed
+ * before its first use, and freed by postgres_arrays_deinit(). */
+void postgres_arrays_build(struct postgres_arrays *arrays, size_t count, size_t columns, const char *const *const *rows);
+void postgres_arrays_deinit(struct postgres_arrays *arrays);
+/* A row of a merged result as a result of its own, without the first column; of a negative row: no rows. */
+PGresult *postgres_result_of(const PGresult *merged, int row);
+
+/* merge.c. Moves the next batch from `alone` or `queued` to `sent`, and sends it. False if libpq refuses. */
+void postgres_batch_collect(struct postgres *postgres);
+bool postgres_batch_send(struct postgres *postgres) __attribute__((warn_unused_result));
+/* Gives an execution's result to its members, or frees it. */
+void postgres_batch_give(const struct postgres_execution *execution, PGresult *result);
 
 /* batch.c */
 void postgres_send_batch(struct postgres *postgres);

@@ -1,8 +1,9 @@
 /* Postgres: pipelined connections with group commit, and calls that are steps.
  *
  * A call is one or more prepared statements that succeed or fail together. What is
- * submitted while a batch is under way is the next batch: one Sync, one commit. A
- * caller is answered at its Sync. When a batch fails, its members are run again one
+ * submitted while a batch is under way is the next batch: one Sync, one commit. Calls of a
+ * batch that run the same statements are merged: each statement is executed once, with
+ * arrays, if its file in sql/ says that it may be. A caller is answered at its Sync. When a batch fails, its members are run again one
  * by one, so that one bad row can't fail its neighbours: statements must be
  * idempotent. Deadlocks and serialization failures are tried again a few times.
  * The only room that knows libpq. */
@@ -43,7 +44,7 @@ struct postgres_reply {
 	enum call_status status;
 	char sqlstate[6];        /* CALL_ERROR */
 	const char *error;       /* CALL_ERROR: the server's message; else the reason */
-	size_t n;                /* CALL_OK: one result a statement */
+	size_t n;                /* CALL_OK: one result a statement; NULL for those that only lock */
 	struct postgres_rows *const *rows;
 };
 typedef enum step postgres_step(void *ctx, const struct postgres_reply *reply);
@@ -65,8 +66,6 @@ STEP postgres_submit_until(struct postgres *postgres, struct job *job, int64_t u
 			   const struct postgres_query *queries, postgres_step *next, void *ctx);
 
 size_t postgres_row_count(const struct postgres_rows *rows);
-/* Rows that an INSERT, UPDATE or DELETE changed. */
-size_t postgres_affected(const struct postgres_rows *rows);
 /* Absent for SQL NULL and for rows or columns that aren't there. */
 struct span postgres_value(const struct postgres_rows *rows, size_t row, size_t column);
 

@@ -182,7 +182,7 @@ def test_an_empty_database(database):
     } <= database.tables()
     assert database.column("interview_sessions", "agent_id")[1:] == (False, "''::text")
     assert database.column("interview_sessions", "started_at")[0] == "timestamp with time zone"
-    assert database.column("interviews", "transcript")[0] == "jsonb"
+    assert database.column("interviews", "transcript")[0] == "json"
     assert database.column("interviews", "user_id")[1], "a conversation may have no user"
     compression = "SELECT attcompression FROM pg_attribute WHERE attrelid = 'interviews'::regclass AND attname = %s"
     for column in ("transcript", "analysis", "metadata", "payload"):
