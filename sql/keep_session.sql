@@ -12,6 +12,9 @@ WITH fact AS (
 		jsonb_to_record(g.fact::jsonb) AS f (sid text, heard_at bigint, agent text, agent_at bigint, claim text,
 			claim_at bigint, started_at bigint, ended_at bigint, ended_by text, ended_ago bigint),
 		LATERAL (SELECT COALESCE(debrief_time(f.heard_at), date_trunc('milliseconds', now())) AS at) heard
+), before AS (
+	SELECT s.client_session_id, s.claimed_conversation_id FROM fact JOIN interview_sessions s ON s.client_session_id = fact.sid
+	WHERE s.claimed_conversation_id IS NOT NULL
 ), kept AS (
 	INSERT INTO interview_sessions AS s (user_id, client_session_id, claimed_agent_id, claimed_agent_at, agent_id,
 		claimed_conversation_id, claimed_at, started_at, client_ended_at, ended_at, ended_by, status, created_at, undecided)
@@ -52,6 +55,12 @@ WITH fact AS (
 			AND (s.claimed_agent_at IS NULL OR COALESCE(excluded.claimed_agent_at <= s.claimed_agent_at, false))),
 		updated_at = now()
 	WHERE s.user_id = excluded.user_id
-	RETURNING s.client_session_id
+	RETURNING s.client_session_id, s.claimed_conversation_id
+), released AS (
+	-- what it claimed until now may be its owner's by that claim alone: the indexes in Redis may not know of it
+	UPDATE interviews i SET undecided = true, updated_at = now()
+	FROM before JOIN kept USING (client_session_id)
+	WHERE kept.claimed_conversation_id <> before.claimed_conversation_id
+	  AND i.conversation_id = before.claimed_conversation_id AND i.user_id IS NOT NULL AND i.claimed_user_id IS NULL
 )
 SELECT array_position($4::text[], client_session_id), true FROM kept

@@ -99,7 +99,7 @@ static enum step conversation_kept(void *ctx, const struct postgres_reply *reply
 
 	if (reply->status != CALL_OK)
 		return fail(write, reply);
-	write->facts = arena_span(&write->job->arena, postgres_value(reply->rows[2], 0, 0));
+	write->facts = arena_span(&write->job->arena, postgres_value(reply->rows[reply->n - 1], 0, 0));
 	write->repeated = postgres_row_count(reply->rows[0]) == 0;
 	return ledger_end(write, LEDGER_KEPT, NULL);
 }
@@ -120,19 +120,35 @@ static void set_params(struct ledger_write *write, const char **content, const c
 				   write->received_ms, content, evaluation);
 }
 
-static STEP conversation_alone_submit(struct ledger_write *write)
+/* The conversation's statements, behind those that there are: content, evaluation and, of a call that doesn't
+ * tell its times and is matched by its earliest receipt, that. Returns where the next parameters go. */
+static const char **add_conversation(struct ledger_write *write, struct postgres_query *queries, size_t *count,
+				     const char **params)
 {
-	const char **params = arena_alloc(&write->job->arena, (LEDGER_CONTENT_PARAMS + LEDGER_EVALUATION_PARAMS + 1) * sizeof(*params));
-	const char **evaluation = params + LEDGER_CONTENT_PARAMS, **facts = evaluation + LEDGER_EVALUATION_PARAMS;
-	struct postgres_query queries[] = {
-		{STATEMENT_KEEP_CONVERSATION, LEDGER_CONTENT_PARAMS, params},
-		{STATEMENT_KEEP_EVALUATION, LEDGER_EVALUATION_PARAMS, evaluation},
-		{STATEMENT_CONVERSATION_FACTS, 1, facts},
-	};
+	const struct conversation *conversation = write->conversation;
+	const char **evaluation = params + LEDGER_CONTENT_PARAMS, **receipt = evaluation + LEDGER_EVALUATION_PARAMS;
 
 	set_params(write, params, evaluation);
+	queries[(*count)++] = (struct postgres_query){STATEMENT_KEEP_CONVERSATION, LEDGER_CONTENT_PARAMS, params};
+	queries[(*count)++] = (struct postgres_query){STATEMENT_KEEP_EVALUATION, LEDGER_EVALUATION_PARAMS, evaluation};
+	if (write->received_ms <= 0 || (conversation->started_ms >= 0 && conversation->ended_ms >= 0))
+		return receipt;
+	queries[(*count)++] = (struct postgres_query){STATEMENT_LOWER_RECEIPT, 2, receipt};
+	receipt[0] = evaluation[0];
+	receipt[1] = params[18];
+	return receipt + 2;
+}
+
+static STEP conversation_alone_submit(struct ledger_write *write)
+{
+	const char **params = arena_alloc(&write->job->arena, (LEDGER_CONVERSATION_PARAMS + 1) * sizeof(*params));
+	struct postgres_query queries[4];
+	size_t count = 0;
+	const char **facts = add_conversation(write, queries, &count, params);
+
 	facts[0] = params[1];
-	return submit(write, 3, queries, conversation_kept);
+	queries[count++] = (struct postgres_query){STATEMENT_CONVERSATION_FACTS, 1, facts};
+	return submit(write, count, queries, conversation_kept);
 }
 
 STEP ledger_keep_conversation(struct ledger_write *write, const struct conversation *conversation, struct span body,
@@ -270,7 +286,7 @@ static STEP decisions_submit(struct ledger_write *write)
 	for (struct link_user *user = write->link->users; user; user = user->next)
 		users += user->revision.p != NULL;
 	queries = arena_alloc(arena, (2 * users + 5) * sizeof(*queries));
-	params = arena_alloc(arena, (4 * users + 8 + LEDGER_CONTENT_PARAMS + LEDGER_EVALUATION_PARAMS) * sizeof(*params));
+	params = arena_alloc(arena, (4 * users + 6 + LEDGER_CONVERSATION_PARAMS) * sizeof(*params));
 
 	for (struct link_user *user = write->link->users; user; user = user->next) {
 		if (!user->revision.p)
@@ -286,22 +302,13 @@ static STEP decisions_submit(struct ledger_write *write)
 		*params++ = arena_strdup(arena, write->subject);
 	}
 	if (write->conversation) {
-		const char **evaluation = params + LEDGER_CONTENT_PARAMS;
 		const struct link_user *owner = link_owner(write->link);
+		const char **content = params;
 
-		set_params(write, params, evaluation);
-		params[19] = owner ? owner->user : NULL;
-		params[20] = owner ? arena_strdup(arena, write->link->epoch) : NULL;
-		params[21] = owner ? arena_strdup(arena, owner->revision) : "0";
-		queries[count++] = (struct postgres_query){STATEMENT_KEEP_CONVERSATION, LEDGER_CONTENT_PARAMS, params};
-		queries[count++] = (struct postgres_query){STATEMENT_KEEP_EVALUATION, LEDGER_EVALUATION_PARAMS, evaluation};
-		params = evaluation + LEDGER_EVALUATION_PARAMS;
-		/* a call that doesn't tell its times is matched by its earliest receipt */
-		if (write->conversation->ended_ms < 0 || write->conversation->started_ms < 0) {
-			queries[count++] = (struct postgres_query){STATEMENT_LOWER_RECEIPT, 2, params};
-			*params++ = evaluation[0];
-			*params++ = ledger_number(arena, write->received_ms);
-		}
+		params = add_conversation(write, queries, &count, params);
+		content[19] = owner ? owner->user : NULL;
+		content[20] = owner ? arena_strdup(arena, write->link->epoch) : NULL;
+		content[21] = owner ? arena_strdup(arena, owner->revision) : "0";
 	}
 	write->decisions_at = count;
 	for (struct link_user *user = write->link->users; user; user = user->next) {

@@ -5,7 +5,8 @@
 #include "base/config.h"
 #include "provider/provider.h"
 
-enum { LEDGER_CONTENT_PARAMS = 22, LEDGER_EVALUATION_PARAMS = 7 };
+enum { LEDGER_CONTENT_PARAMS = 22, LEDGER_EVALUATION_PARAMS = 7,
+       LEDGER_CONVERSATION_PARAMS = LEDGER_CONTENT_PARAMS + LEDGER_EVALUATION_PARAMS + 2 /* its receipt */ };
 
 /* Of sql/keep_conversation.sql and sql/keep_evaluation.sql, in the arena. received_ms 0: now. `body` is kept where
  * the documents lost something of it. */

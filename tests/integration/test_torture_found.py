@@ -1,6 +1,6 @@
 """What tests/torture has found, one by one and without chance."""
 
-from support import eventually, ok
+from support import eventually, interview_row, ok, rows, session_row
 
 
 def test_without_redis_the_ledger_alone_is_no_404(api, lab):
@@ -16,3 +16,23 @@ def test_without_redis_the_ledger_alone_is_no_404(api, lab):
     assert answer.status_code == 503, f"{answer.status_code}: {answer.text}"
     lab.redis_server.start()
     eventually(lambda: api.poll(user, sid).status_code == 200, what="the session to be known again")
+
+
+def test_a_replaced_claim_lets_its_conversation_go(api, lab):
+    """Naive: only the session index remembers what a session formerly claimed, and Redis is emptied."""
+    user, sid, cid = api.user(), "s-" + api.cid(), api.cid()
+    ok(api.webhook(api.payload(cid)))
+    ok(api.save(user, sid, ended_by="user", conversation_id=cid))
+    assert interview_row(lab, cid)["owner"] == user
+    # that claim was heard a moment after the next one, which another node took, and could tell only the ledger
+    rows(lab, "UPDATE interview_sessions SET claimed_at = claimed_at + interval '1 minute' WHERE client_session_id = %s"
+         " RETURNING 1", sid)
+    lab.redis_server.stop()
+    ok(api.save(user, sid, conversation_id="room_1"))
+    assert session_row(lab, sid)["claimed_conversation_id"] == "room_1"
+    lab.redis_server.start()
+    lab.flush_redis()
+    lab.wait_ready()
+    eventually(lambda: not session_row(lab, sid)["undecided"], what="the sweeper to decide the session")
+    eventually(lambda: interview_row(lab, cid)["owner"] is None, what="the conversation to be nobody's")
+    assert api.poll(user, sid).json()["status"] != "completed"
