@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import model
 from conftest import Api
+from history import Calm
 from stories import ledger_differences
 from support import rows
 
@@ -218,7 +219,8 @@ class Checks:
         return any(start >= hurt["at"] - 1.5 for hurt in away for start in starts)
 
     def known(self):
-        """A session that was answered 200 is never again unknown."""
+        """A session that was answered 200 is never again unknown. A worker that remembers it as unknown hears of it
+        from Redis; if the save was taken by one without Redis, not before that has found Redis again."""
         since = {}
         for sid, tries in self.tries["save"].items():
             accepted = [event["at"] + event["took"] for event in tries if event["status"] == 200]
@@ -226,7 +228,8 @@ class Checks:
                 since[sid] = min(accepted)
         for event in self.history.of("poll"):
             if not event["stranger"] and event["status"] == 404 and event["at"] > since.get(event["sid"], event["at"]) \
-                    and not self._blind(event):
+                    and not self._blind(event) \
+                    and not (event["at"] < since[event["sid"]] + Calm.MARGIN_SECS and not self.calm(event["at"], event["at"])):
                 yield (f"poll of {event['sid']} at {event['at']:.2f} via node {event['node']}: 404, its save was"
                        f" answered 200 at {since[event['sid']]:.2f}")
 
