@@ -65,6 +65,11 @@ static const struct {
 static const int statuses[METRIC_STATUS_MAX] = {200, 204, 206, 301, 302, 304, 308, 400, 401, 403, 404, 405, 406, 408,
 						409, 411, 413, 414, 415, 416, 422, 429, 431, 500, 501, 503, 504, 0};
 
+const char *metric_event_name(enum metric_event event)
+{
+	return webhook_events[event];
+}
+
 /* ── counting ───────────────────────────────────────────────────────────────────────── */
 
 static void bump(atomic_ullong *slot)

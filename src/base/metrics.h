@@ -71,7 +71,6 @@ static inline void metrics_count(struct metrics *metrics, enum metric_counter co
 	metrics_add(metrics, counter, 1);
 }
 
-/* METRIC_WEBHOOK_… for that event. */
 static inline enum metric_counter metric_of_event(enum metric_counter result, enum metric_event event)
 {
 	return (enum metric_counter)((int)result + METRIC_WEBHOOK_RESULT_COUNT * (int)event);
@@ -82,6 +81,7 @@ static inline void metrics_set(struct metrics *metrics, enum metric_gauge gauge,
 	atomic_store_explicit(&metrics->gauges[gauge], value, memory_order_relaxed);
 }
 
+const char *metric_event_name(enum metric_event event); /* as the provider calls it */
 /* Seconds are observed in µs, sizes as they are. */
 void metrics_observe(struct metrics *metrics, enum metric_histogram histogram, int64_t value);
 

@@ -49,6 +49,8 @@ enum metric_gauge_kind { GAUGE_SUM, GAUGE_AGE, GAUGE_TIME };
 
 /* X(identifier, kind, name with labels, help) */
 #define METRIC_GAUGES(X) \
+	X(CONNECTIONS, SUM, "debrief_http_connections", "Connections to the public port that are open.") \
+	X(HELD_BYTES, SUM, "debrief_http_held_bytes", "Of requests that are not answered yet.") \
 	X(PARKED_WAITS, SUM, "debrief_parked_clients{kind=\"wait\"}", "Clients whose reply is held back until there is news.") \
 	X(PARKED_STREAMS, SUM, "debrief_parked_clients{kind=\"stream\"}", NULL) \
 	X(JOURNAL_ENTRIES, SUM, "debrief_journal_entries", "Accepted facts in Redis that the ledger has not committed yet.") \

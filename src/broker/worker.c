@@ -210,6 +210,8 @@ static void worker_on_beat(evutil_socket_t fd, short what, void *arg)
 	(void)fd;
 	(void)what;
 	worker->beat_ms = clock_monotonic_ms();
+	metrics_set(&worker->metrics, GAUGE_CONNECTIONS, (int64_t)http_server_connections(worker->http));
+	metrics_set(&worker->metrics, GAUGE_HELD_BYTES, (int64_t)http_server_held_bytes(worker->http));
 }
 
 static void worker_on_wake(evutil_socket_t fd, short what, void *arg)

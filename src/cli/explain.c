@@ -12,7 +12,8 @@ static const char help[] =
 	"webhook came and how late it was, on what evidence they were linked, what moved, what\n"
 	"else might have been linked and why it was not. ID is a client_session_id, a\n"
 	"conversation id or an interview's UUID. Reads the ledger alone; rules that can be\n"
-	"configured are those of this configuration. Exit status 1 if nobody knows that id.\n"
+	"configured are those of this configuration. What only the journal holds, while the\n"
+	"ledger is behind, is not in it yet. Exit status 1 if nobody knows that id.\n"
 	"\n"
 	"  --config FILE  INI file; DEBRIEF_DATABASE_URL is enough without one\n"
 	"  --json         the same as one JSON object\n";

@@ -26,7 +26,7 @@ static const char help[] =
 	"  --user UUID        only this user's\n"
 	"  --json             the result as one JSON object\n";
 
-enum { REDIS_TIMEOUT_MS = 10000, PATIENCE_MS = 30000, LOOK_MS = 250, DAYS_MAX = 36500 };
+enum { REDIS_TIMEOUT_MS = 5000, PATIENCE_MS = 30000, LOOK_MS = 250, DAYS_MAX = 36500 };
 static const int64_t DAY_MS = 86400000;
 
 void replay_say(const struct replay *replay, const char *format, ...)

@@ -236,7 +236,8 @@ static void print_memory(const struct table *t)
 		else
 			fprintf(t->out, "%s -   ", caches[i]);
 	}
-	fprintf(t->out, "parked clients %.0f\n", total(t, "debrief_parked_clients", NULL));
+	fprintf(t->out, "\nclients    %.0f connections, %.0f of them parked\n", total(t, "debrief_http_connections", NULL),
+		total(t, "debrief_parked_clients", NULL));
 	fprintf(t->out, "process    %.1f %% of a processor, %s\n", 100 * rate(t, "process_cpu_seconds_total", NULL),
 		bytes(total(t, "process_resident_memory_bytes", NULL), resident));
 }

@@ -346,6 +346,16 @@ size_t http_server_pending(const struct http_server *server)
 	return server->unanswered + server->unwritten;
 }
 
+size_t http_server_connections(const struct http_server *server)
+{
+	return server->connections.count;
+}
+
+size_t http_server_held_bytes(const struct http_server *server)
+{
+	return server->connections.held;
+}
+
 void http_server_free(struct http_server *server)
 {
 	if (server == NULL)

@@ -90,6 +90,8 @@ void http_server_set_cors_origins(struct http_server *server, const struct confi
 void http_server_drain(struct http_server *server);
 /* Requests that were started and whose replies the kernel has not got yet. */
 size_t http_server_pending(const struct http_server *server);
+size_t http_server_connections(const struct http_server *server);
+size_t http_server_held_bytes(const struct http_server *server); /* of requests that are not answered yet */
 /* Closes every connection. Requires http_server_pending() == 0. */
 void http_server_free(struct http_server *server);
 

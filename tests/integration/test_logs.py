@@ -50,6 +50,7 @@ def test_a_webhook_says_what_it_was_linked_to(api, node):
     line = logfmt(request_line(node, answer))
     assert line["event"] == "request" and line["level"] == "info"
     assert (line["status"], line["route"]) == ("200", "/webhooks/elevenlabs")
+    assert line["type"] == "post_call_transcription"
     assert (line["session"], line["conversation"], line["evidence"]) == (sid, cid, "session_id")
     assert re.fullmatch(r"\d+\.\d{3}", line["duration_ms"])
     assert line["peer"] == "127.0.0.1"

@@ -1,7 +1,7 @@
 """/metrics: what it counts, and that Prometheus finds nothing to complain about."""
-import datetime
 import re
 import shutil
+import socket
 import subprocess
 import time
 
@@ -159,10 +159,6 @@ def test_tokens_remembered(api, lab):
     assert hit + miss == 20 and 1 <= miss <= 2, "one verification a worker"
 
 
-def ago(secs):
-    return datetime.datetime.now(datetime.timezone.utc) - datetime.timedelta(seconds=secs)
-
-
 def test_what_waits_is_surveyed(api, lab):
     """A node of its own with a deadline of 100 s: who waits, who has waited in vain, who has no session."""
     lab_user, sids = api.user(), [f"survey-{api.user()}" for _ in range(3)]
@@ -189,6 +185,15 @@ def test_what_waits_is_surveyed(api, lab):
     assert 0 < found["debrief_pending_sessions_oldest_age_seconds"] <= 101
     assert found["debrief_unmatched_conversations_oldest_age_seconds"] > 0
     assert abs(found["debrief_survey_timestamp_seconds"] - time.time()) < 60
+
+
+def test_connections_are_counted(api, lab):
+    with lab.node() as node:
+        idle = [socket.create_connection(("127.0.0.1", node.port), timeout=30) for _ in range(7)]
+        eventually(lambda: read(api, node)["debrief_http_connections"] == 7, timeout=60)
+        for each in idle:
+            each.close()
+        eventually(lambda: read(api, node)["debrief_http_connections"] == 0, timeout=60)
 
 
 def test_stores_up(api, lab):
