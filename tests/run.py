@@ -13,6 +13,10 @@ import time
 import xml.etree.ElementTree
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "tests" / "fuzz"))
+
+import fuzzing  # noqa: E402
+
 LOGS = ROOT / "build" / "test-logs"
 INTEGRATION = ROOT / "tests" / "integration"
 BROWSER = ROOT / "tests" / "browser"
@@ -114,23 +118,17 @@ class Run:
 
     def fuzz(self, outcome, log):
         directory = "build-fuzz"
-        self.build(outcome, log, directory, "CC=clang", "--enable-werror", "--enable-fuzzing", "--enable-sanitizers",
-                   "CFLAGS=-g -O1")
+        self.build(outcome, log, directory, *fuzzing.BUILD_OPTIONS)
         if outcome.failed:
             return
-        sources = sorted((ROOT / "tests" / "fuzz").glob("fuzz_*.c"))
         outcome.passed = 0
-        for source in sources:
-            target = ROOT / directory / "tests" / "fuzz" / source.stem
-            if not target.exists():
-                count(outcome, False)
-                outcome.note = f"{target} was not built"
-                continue
-            with tempfile.TemporaryDirectory() as found:
-                corpora = corpus_of(source)
-                code = execute([target, f"-max_total_time={FUZZ_SECS}", "-seed=1", "-rss_limit_mb=2048", "-timeout=10",
-                                f"-artifact_prefix={LOGS}/", found, *corpora], log, timeout=FUZZ_SECS + 60)
-            count(outcome, code == 0)
+        with tempfile.TemporaryDirectory() as found:
+            results = fuzzing.run(fuzzing.targets(), ROOT / directory, FUZZ_SECS, pathlib.Path(found), LOGS)
+        print("\n" + fuzzing.table(results), flush=True)
+        for result in results:
+            count(outcome, result.ok)
+            if not result.ok:
+                outcome.note = f"see {result.log}"
 
     def pytest(self, outcome, log, directory, *selection):
         report = log.with_suffix(".xml")
@@ -216,12 +214,6 @@ def count_junit(outcome, report):
             spoilt = any(case.find(kind) is not None for kind in ("failure", "error", "skipped"))
             cases[key] = cases.get(key, False) or spoilt
         outcome.passed += sum(1 for spoilt in cases.values() if not spoilt)
-
-
-def corpus_of(source):
-    """Seeds of a target: tests/fuzz/corpus/<name without fuzz_>, or with it."""
-    base = ROOT / "tests" / "fuzz" / "corpus"
-    return [path for path in (base / source.stem, base / source.stem.removeprefix("fuzz_")) if path.is_dir()]
 
 
 def table(outcomes, setup_secs):
