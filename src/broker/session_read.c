@@ -43,7 +43,8 @@ static void read_end(struct job *job)
 	entry->read_ms = clock_monotonic_ms();
 	entry->fresh = read->tracked && read->lasting && !entry->overtaken;
 	read->sessions->reading--;
-	sessions_on_read(read->sessions, entry);
+	/* what Redis has reported meanwhile; what we have written there ourselves can wait */
+	sessions_on_read(read->sessions, entry, read->tracked && read->lasting && entry->overtaken);
 	session_entry_let_go(read->sessions->cache, entry);
 	arena_deinit(&job->arena);
 	free(read);

@@ -86,7 +86,7 @@ static void sessions_on_stale(void *arg, struct session_entry *entry)
 		queue_add(sessions, entry);
 }
 
-void sessions_on_read(struct sessions *sessions, struct session_entry *entry)
+void sessions_on_read(struct sessions *sessions, struct session_entry *entry, bool again)
 {
 	struct waiter *waiter = TAILQ_FIRST(&entry->waiters);
 
@@ -103,7 +103,7 @@ void sessions_on_read(struct sessions *sessions, struct session_entry *entry)
 	}
 	if (sessions->stopped || TAILQ_EMPTY(&entry->waiters))
 		return;
-	if (entry->hasty > 0)
+	if (entry->hasty > 0 || again)
 		read_now(sessions, entry);
 	else if (!entry->fresh)
 		queue_add(sessions, entry);

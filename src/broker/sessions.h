@@ -72,7 +72,7 @@ void waiter_leave(struct waiter *waiter);
 
 /* session_read.c. Starts a read; there must be none under way. */
 void session_read(struct sessions *sessions, struct session_entry *entry);
-/* session_wait.c. Tells those who wait; `note` is for the log, if no store could be asked. */
-void sessions_on_read(struct sessions *sessions, struct session_entry *entry);
+/* session_wait.c. Tells those who wait; `again`: it has changed meanwhile. */
+void sessions_on_read(struct sessions *sessions, struct session_entry *entry, bool again);
 
 #endif

@@ -2,7 +2,7 @@
 #include <event2/bufferevent.h>
 #include <event2/event.h>
 #include <event2/http.h>
-#include <sys/socket.h>
+#include <poll.h>
 
 #include "http/exchange.h"
 
@@ -10,10 +10,10 @@ static void watch_on_closed(evutil_socket_t fd, short what, void *arg)
 {
 	struct http_exchange *ex = arg;
 	request_left *left = ex->left;
-	char byte;
+	struct pollfd now = {.fd = fd, .events = POLLRDHUP};
 
 	/* a reset counts as readable; so does the next request, which waits its turn */
-	if (!(what & EV_CLOSED) && recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0)
+	if (!(what & EV_CLOSED) && poll(&now, 1, 0) == 0)
 		return;
 	event_free(ex->watch);
 	ex->watch = NULL;

@@ -32,9 +32,11 @@ void stream_start(struct request *req, const char *content_type)
 	struct http_exchange *ex = req->exchange;
 	struct bufferevent *bev = stream_bufferevent(ex);
 	request_left *left = ex->left;
+	void *arg = ex->left_arg;
 
 	request_watch(req, NULL, NULL);
 	ex->left = left;
+	ex->left_arg = arg;
 	ex->streaming = true;
 	reply_header(req, "Content-Type", content_type);
 	http_add_common_headers(ex);

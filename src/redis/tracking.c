@@ -35,6 +35,7 @@ struct redis_tracking {
 	enum tracking_state state;
 	unsigned failures; /* since tracking was on, for the back-off */
 	unsigned attempt;  /* a proof of an earlier one proves nothing */
+	char reason[160];  /* why the last try failed; "" if it didn't */
 	redisAsyncContext *ac;
 	struct event *timer;
 	char client_id[24];
@@ -73,6 +74,7 @@ static void set_state(struct redis_tracking *tracking, enum tracking_state state
 		break; /* within the same time */
 	case TRACKING_ON:
 		tracking->failures = 0;
+		tracking->reason[0] = '\0';
 		tracking->beats_missed = 0;
 		set_timer(tracking, BEAT_EVERY_MS);
 		break;
@@ -85,8 +87,11 @@ static void tracking_break(struct redis_tracking *tracking, const char *reason)
 {
 	redisAsyncContext *ac = tracking->ac;
 
-	if (tracking->state != TRACKING_RESTING)
-		log_event(LOG_DEBUG, "tracking_lost", "reason=%s", LOG_TEXT(span_of(reason)));
+	/* the loss itself is told by changed(); this is for what never comes on */
+	if (tracking->state != TRACKING_ON && tracking->state != TRACKING_RESTING && strcmp(reason, tracking->reason) != 0) {
+		snprintf(tracking->reason, sizeof(tracking->reason), "%s", reason);
+		log_event(LOG_WARN, "tracking_refused", "reason=%s", LOG_TEXT(span_of(reason)));
+	}
 	tracking->ac = NULL;
 	set_state(tracking, TRACKING_RESTING, reason);
 	if (ac)

@@ -739,6 +739,118 @@ static void test_unwritten_reply_is_pending(void **state)
 	assert_int_equal(http_server_pending(fixture->server), 0);
 }
 
+static int times_left;
+
+static void note_left(struct request *req, void *arg)
+{
+	assert_ptr_equal(((struct fixture *)arg)->parked, req);
+	times_left++;
+}
+
+static void end_stream(struct request *req, void *arg)
+{
+	note_left(req, arg);
+	job_run(&req->job, stream_end(req));
+}
+
+/* Whoever is parked long is told when the client goes, however it goes; not when it goes on talking. */
+static void test_a_watch_tells_who_left(void **state)
+{
+	const struct linger reset = {1, 0};
+	struct fixture *fixture = *state;
+
+	for (int way = 0; way < 4; way++) {
+		int fd = park(fixture);
+
+		times_left = 0;
+		request_watch(fixture->parked, note_left, fixture);
+		client_send(fixture, fd, SPAN("GET"));
+		turn(fixture);
+		assert_int_equal(times_left, 0);
+		if (way == 1)
+			assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset)), 0);
+		if (way == 2)
+			shutdown(fd, SHUT_WR);
+		else if (way < 2)
+			close(fd);
+		turn(fixture);
+		turn(fixture);
+		assert_int_equal(times_left, way < 3);
+		unpark(fixture);
+		if (way >= 2) {
+			assert_body(client_read(fixture, fd, false), "a");
+			close(fd);
+		}
+	}
+}
+
+static void test_a_stream(void **state)
+{
+	static const char end[] = "\r\n\r\n4\r\none\n\r\n3\r\ntwo\r\n0\r\n\r\n";
+	struct fixture *fixture = *state;
+	struct request *req;
+	char text[2048];
+	int fd = park(fixture);
+	ssize_t n;
+
+	req = fixture->parked;
+	reply_header(req, "X-Accel-Buffering", "no");
+	stream_start(req, "text/event-stream");
+	assert_true(stream_send(req, SPAN("one\n")));
+	turn(fixture);
+	assert_int_equal(http_server_pending(fixture->server), 1);
+	assert_true(stream_send(req, SPAN("two")));
+	job_run(&req->job, stream_end(req));
+	turn(fixture);
+	assert_int_equal(http_server_pending(fixture->server), 0);
+	n = recv(fd, text, sizeof(text) - 1, 0);
+	assert_true(n > (ssize_t)strlen(end));
+	text[n] = '\0';
+	assert_non_null(strstr(text, "\r\nX-Accel-Buffering: no\r\n"));
+	assert_non_null(strstr(text, "\r\nContent-Type: text/event-stream\r\n"));
+	assert_string_equal(text + n - strlen(end), end);
+	/* the connection goes on */
+	client_send(fixture, fd, SPAN(GET("/etag", "")));
+	assert_int_equal(client_read(fixture, fd, false)->status, 200);
+	close(fd);
+}
+
+static void test_a_stream_whose_client_leaves(void **state)
+{
+	struct fixture *fixture = *state;
+	int fd = park(fixture);
+
+	times_left = 0;
+	request_watch(fixture->parked, end_stream, fixture);
+	stream_start(fixture->parked, "text/event-stream");
+	assert_true(stream_send(fixture->parked, SPAN("one")));
+	turn(fixture);
+	close(fd);
+	turn(fixture);
+	assert_int_equal(times_left, 1);
+	assert_int_equal(http_server_pending(fixture->server), 0);
+	assert_int_equal(fixture->answered, 1);
+}
+
+static void test_a_stream_that_nobody_reads(void **state)
+{
+	static char chunk[8192];
+	struct fixture *fixture = *state;
+	int small = 4096, fd = park(fixture), sent = 0;
+	struct request *req = fixture->parked;
+
+	assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof(small)), 0);
+	stream_start(req, "text/event-stream");
+	while (stream_send(req, (struct span){chunk, sizeof(chunk)}) && sent++ < 10000)
+		turn(fixture);
+	assert_in_range(sent, 1, 5000);
+	job_run(&req->job, stream_end(req));
+	turn(fixture);
+	assert_int_equal(http_server_pending(fixture->server), 0);
+	close(fd);
+	assert_int_equal(ask(fixture, GET("/etag", ""))->status, 200);
+}
+
 #define SERVER_TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -763,6 +875,10 @@ int main(void)
 		SERVER_TEST(test_no_reply_is_a_bug),
 		SERVER_TEST(test_parked),
 		SERVER_TEST(test_peer_gone_while_parked),
+		SERVER_TEST(test_a_watch_tells_who_left),
+		SERVER_TEST(test_a_stream),
+		SERVER_TEST(test_a_stream_whose_client_leaves),
+		SERVER_TEST(test_a_stream_that_nobody_reads),
 		SERVER_TEST(test_drain),
 		SERVER_TEST(test_unwritten_reply_is_pending),
 	};
