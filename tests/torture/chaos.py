@@ -176,6 +176,7 @@ class Chaos:
             if time.monotonic() > give_up:
                 return "left out"
             time.sleep(0.01)
+        killed = self.history.now()
         redis.kill()
         shutil.rmtree(now)
         then.rename(now)
@@ -183,7 +184,7 @@ class Chaos:
             if redis.user is not None:
                 shutil.chown(path, redis.user.pw_uid, redis.user.pw_gid)
         redis.start()
-        return None
+        return f"killed at {killed:.2f}"
 
     def _flush_scripts(self, disturbance, world):
         world.lab.redis_server.call("SCRIPT", "FLUSH")
