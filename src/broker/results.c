@@ -235,14 +235,17 @@ static STEP results_ask_holder(struct results *results)
 static STEP results_decide(struct results *results, const struct redis_reply *reply)
 {
 	struct request *req = results->req;
-	bool known = reply->status == CALL_OK && reply->n == 2 && reply->v[1].p &&
-		     span_is(reply->v[0], redis_replid(worker_of(req)->redis));
+	bool held = reply->status == CALL_OK && reply->n == 2 && reply->v[1].p;
+	bool known = held && span_is(reply->v[0], redis_replid(worker_of(req)->redis));
 
 	if (reply->status != CALL_OK)
 		return reply_unavailable(req, "the session store", arena_strdup(&req->job.arena, reply->error));
 	if (results->caller.is_service || (known && span_is(reply->v[1], results->caller.user.text)) ||
 	    (!known && !results->by_ledger && results->was_owner))
 		return results_reply(req, results->body, results->gzip, results->etag);
+	/* theirs, as Redis knew it before it came back: a poll may have named it, and it is yet to be decided again */
+	if (held && !known && span_is(reply->v[1], results->caller.user.text))
+		return reply_unavailable(req, "the session store", "the holder is of another generation of Redis");
 	return results_not_found(results);
 }
 
