@@ -144,6 +144,8 @@ static void check_proxies(struct check *check, const struct config *config)
 	for (size_t i = 0; i < config->trusted_proxies.count; i++) {
 		struct span text = span_of(config->trusted_proxies.items[i]);
 
+		if (span_is(text, "none"))
+			continue; /* an empty list would be the default one */
 		if (!inet_parse_network(text, &network))
 			find(check, true, "trusted_proxies",
 			     "%s is not a network such as 10.0.0.0/8 or 2001:db8::/32 (no bits set behind the prefix)",

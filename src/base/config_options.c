@@ -73,7 +73,7 @@ const struct config_option option_table[OPTION_COUNT] = {
 	{AT(web_connect_src), LIST, .value = "https://*.elevenlabs.io, wss://*.elevenlabs.io",
 	 .help = "origins that the web application may connect to besides its own, comma-separated"},
 	{AT(trusted_proxies), LIST, .value = "127.0.0.0/8, ::1",
-	 .help = "networks (CIDR) of proxies whose X-Forwarded-For is believed, comma-separated"},
+	 .help = "networks (CIDR) of proxies whose X-Forwarded-For is believed, comma-separated; or none"},
 	{AT(header_timeout_secs), INT(1, 3600), .value = "10", .help = "how long the headers of a request may take"},
 	{AT(body_timeout_secs), INT(1, 3600), .value = "30", .help = "how long the body of a request may take"},
 	{AT(header_max), SIZE(KIB, MIB), .value = "16 KiB", .help = "largest request line and headers together"},

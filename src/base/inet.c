@@ -108,10 +108,10 @@ struct inet inet_client(const struct inet *address)
 	return client;
 }
 
-void inet_print(const struct inet *address, char out[46])
+void inet_print(const struct inet *address, char out[INET_TEXT_SIZE])
 {
 	if (is_v4(address))
-		inet_ntop(AF_INET, address->bytes + sizeof(v4_prefix), out, 46);
+		inet_ntop(AF_INET, address->bytes + sizeof(v4_prefix), out, INET_TEXT_SIZE);
 	else
-		inet_ntop(AF_INET6, address->bytes, out, 46);
+		inet_ntop(AF_INET6, address->bytes, out, INET_TEXT_SIZE);
 }

@@ -7,6 +7,8 @@
 
 #include "base/span.h"
 
+enum { INET_TEXT_SIZE = 46 };
+
 struct inet {
 	uint8_t bytes[16];
 };
@@ -28,6 +30,6 @@ bool inet_in_network(const struct inet *address, const struct inet_network *netw
  * subscriber is given and could otherwise use up address by address. */
 struct inet inet_client(const struct inet *address);
 /* "203.0.113.7", "2001:db8::1" */
-void inet_print(const struct inet *address, char out[46]);
+void inet_print(const struct inet *address, char out[INET_TEXT_SIZE]);
 
 #endif

@@ -29,6 +29,7 @@ static void write_line(struct request *req, int64_t duration_us)
 	add(&line, "trace_id", req->trace.trace_id);
 	add(&line, "parent_id", req->trace.parent_id);
 	add(&line, "peer", request_peer(req));
+	add(&line, "client", request_forwarded(req));
 	if (req->event != EVENT_UNREAD)
 		add(&line, "type", metric_event_name((enum metric_event)req->event));
 	add(&line, "user", req->user);

@@ -65,7 +65,7 @@ struct http_connection {
 	const char *signature_fault;
 	const char *origin;
 	char request_id[HTTP_REQUEST_ID_MAX + 1];
-	char peer[46];
+	char peer[INET_TEXT_SIZE];
 };
 
 LIST_HEAD(http_connection_list, http_connection);

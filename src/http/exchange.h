@@ -75,8 +75,9 @@ struct http_exchange {
 	void *left_arg;
 	struct inet client; /* as limits count it, if `limited` */
 	bool limited;       /* it is not a proxy of ours */
+	bool forwarded;     /* and one of those has said who it is */
 	char request_id[HTTP_REQUEST_ID_MAX + 1];
-	char peer[46];
+	char peer[INET_TEXT_SIZE];
 };
 
 /* Compiled once; NULL if a pattern has too many segments or parameters. */

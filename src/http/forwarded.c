@@ -79,12 +79,24 @@ void http_set_client(struct http_exchange *ex)
 			return;
 		if (!http_is_trusted(ex->server, &hop)) {
 			ex->client = inet_client(&hop);
-			ex->limited = true;
+			ex->limited = ex->forwarded = true;
 			return;
 		}
 		if (values[count - 1].p == NULL)
 			count--;
 	}
+}
+
+const char *request_forwarded(const struct request *req)
+{
+	struct http_exchange *ex = req->exchange;
+	char *text;
+
+	if (!ex->forwarded)
+		return NULL;
+	text = arena_alloc(&ex->req.job.arena, INET_TEXT_SIZE);
+	inet_print(&ex->client, text);
+	return text;
 }
 
 int64_t http_address_wait(struct http_exchange *ex)

@@ -64,6 +64,8 @@ const char *request_peer(const struct request *req);
 /* The client as limits by address count it: the peer, or what a trusted proxy says of it.
  * False for a trusted proxy's own requests, which no such limit holds for. */
 bool request_client(const struct request *req, struct throttle_key *key);
+/* The same in words, as a trusted proxy said it; NULL if none did. */
+const char *request_forwarded(const struct request *req);
 
 /* While a request is parked nobody reads from its connection. `left` is called once if the client closes
  * it meanwhile, or its sending half; the request is still to be answered. NULL: no more. */

@@ -1,5 +1,5 @@
 """Deadlines, caps and rates. Loopback is a trusted proxy by default, which no limit by
-address holds for; nodes here trust another network instead, or speak for others."""
+address holds for; nodes here trust nobody, or speak for others."""
 import json
 import re
 import time
@@ -12,7 +12,7 @@ from support import assert_problem, eventually, ok
 
 HOST = "Host: a\r\n"
 GET = "GET /livez HTTP/1.1\r\n" + HOST
-NOBODY = "192.0.2.0/24"  # RFC 5737: nobody's, so loopback isn't trusted
+NOBODY = "none"
 SAVE = "POST /api/save-interview HTTP/1.1\r\n" + HOST
 WEBHOOK = "POST /webhooks/elevenlabs HTTP/1.1\r\n" + HOST
 
@@ -277,9 +277,23 @@ def test_places_to_wait(api, lab):
         eventually(lambda: parked(node) == 0, what="all to have left")
 
 
-def parked(node):
+def gauge(node, name):
     page = urllib.request.urlopen(node.admin_url + "/metrics", timeout=20).read().decode()
-    return int(float(re.search(r'^debrief_parked_clients\{kind="wait"\} (\S+)', page, re.M).group(1)))
+    return float(re.search(rf"^{re.escape(name)} (\S+)", page, re.M).group(1))
+
+
+def parked(node):
+    return gauge(node, 'debrief_parked_clients{kind="wait"}')
+
+
+def test_load_is_measured(lab):
+    with lab.node(workers=1) as node:
+        clients = [Raw(node).send(SAVE + "Content-Length: 1000\r\n\r\n" + "a" * 900) for _ in range(3)]
+        eventually(lambda: gauge(node, "debrief_http_connections") >= 3, what="the connections to be counted")
+        eventually(lambda: gauge(node, "debrief_http_held_bytes") >= 2700, what="their bytes to be counted")
+        for client in clients:
+            client.close()
+        eventually(lambda: gauge(node, "debrief_http_held_bytes") < 100, what="the bytes to be gone")
 
 
 # ── rates ───────────────────────────────────────────────────────────────────
@@ -345,6 +359,7 @@ def test_a_proxy_is_not_one_client(api, lab):
         for same in ("203.0.113.9, 198.51.100.1", "198.51.100.1, 10.1.2.3", "198.51.100.1:4711"):
             soon_limited(lambda: probe(api, node, X_Forwarded_For="198.51.100.1"),
                          lambda same=same: probe(api, node, X_Forwarded_For=same))
+        assert "client=198.51.100.1" in node.log_text()
         for other in ("198.51.100.2", "198.51.100.1, 198.51.100.3", "2001:db8::1", "[2001:db8:0:1::1]:80"):
             assert probe(api, node, X_Forwarded_For=other).status_code == 200, other
         # IPv6: one /64 is one client.

@@ -553,6 +553,7 @@ static void proxies_are_networks(void **state)
 
 	(void)state;
 	assert_true(check_with("trusted_proxies = 10.0.0.0/8, 2001:db8::/32, 192.0.2.1"));
+	assert_true(check_with("trusted_proxies = none"));
 	assert_true(check_with(""));
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
 		snprintf(line, sizeof(line), "trusted_proxies = 10.0.0.0/8, %s", bad[i]);
