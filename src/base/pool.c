@@ -74,12 +74,13 @@ void *pool_malloc(size_t size)
 
 void pool_free(void *p)
 {
-	struct head *head = head_of(p);
 	struct free_block *block = p;
+	struct head *head;
 	struct list *list;
 
 	if (!p)
 		return;
+	head = head_of(p);
 	if (head->list == LISTS || lists[head->list].bytes >= KEPT_MAX) {
 		free(head);
 		return;
@@ -92,11 +93,12 @@ void pool_free(void *p)
 
 void *pool_realloc(void *p, size_t size)
 {
-	struct head *head = head_of(p);
+	struct head *head;
 	void *larger;
 
 	if (!p)
 		return pool_malloc(size);
+	head = head_of(p);
 	if (head->list != LISTS && size <= head->size)
 		return p;
 	if (head->list == LISTS && size > LISTED_MAX) {
