@@ -1,6 +1,12 @@
 """What tests/torture has found, one by one and without chance."""
 
+import model
+from simulator import Conversation, webhook
 from support import eventually, interview_row, ok, rows, session_row
+
+
+def journal_length(lab):
+    return sum(lab.redis.xlen(f"debrief:{{p{number}}}:journal") for number in range(64))
 
 
 def test_without_redis_the_ledger_alone_is_no_404(api, lab):
@@ -36,3 +42,31 @@ def test_a_replaced_claim_lets_its_conversation_go(api, lab):
     eventually(lambda: not session_row(lab, sid)["undecided"], what="the sweeper to decide the session")
     eventually(lambda: interview_row(lab, cid)["owner"] is None, what="the conversation to be nobody's")
     assert api.poll(user, sid).json()["status"] != "completed"
+
+
+def test_results_that_a_poll_has_named_are_no_404_while_the_ledger_is_still_to_decide(api, lab):
+    """The conversation is in the ledger, undecided, from when Redis was away; who owns it only Redis has found
+    out, from the journal. Naive: the ledger has it, as nobody's, and the index is of another replication id."""
+    user, sid, cid = api.user(), "s-" + api.cid(), api.cid()
+    body = webhook(Conversation(id=cid, agent_id="agent_test", duration=60, dynamic_variables={"client_session_id": sid}))
+    lab.redis_server.stop()
+    ok(api.webhook(body))
+    lab.pg.close()
+    lab.postgres_server.stop()
+    lab.redis_server.start()
+    for node in lab.nodes:
+        eventually(lambda node=node: node.sees("redis") and not node.sees("ledger"), 20, "the nodes to see who is there")
+    ok(api.webhook(body))
+    ok(api.save(user, sid))
+    assert api.poll(user, sid).json()["interviewId"] == model.interview_id(cid)
+    lab.postgres_server.start()
+    lab.connect_pg()
+    said = set()
+
+    def shown():
+        for node in (0, 1):
+            said.add(api.results(user, model.interview_id(cid), node=node).status_code)
+        return journal_length(lab) == 0
+    eventually(shown, 20, "the journal to be swept")
+    assert said <= {200, 503}, said
+    assert api.results(user, model.interview_id(cid)).status_code == 200
