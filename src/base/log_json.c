@@ -50,7 +50,8 @@ static unsigned char unescape(struct span *rest)
 	rest->p++, rest->n--;
 	if (c == 'n')
 		return '\n';
-	if (c != 'x' || rest->n < 2 || (high = hex_digit(rest->p[0])) < 0 || (low = hex_digit(rest->p[1])) < 0)
+	if (c != 'x' || rest->n < 2 || (high = hex_digit(rest->p[0])) < 0 ||
+	    (low = hex_digit(rest->p[1])) < 0)
 		return (unsigned char)c;
 	rest->p += 2, rest->n -= 2;
 	return (unsigned char)(high << 4 | low);
@@ -86,8 +87,8 @@ static bool is_number(struct span key, struct span value)
 	struct span whole = span_cut(&value, '.');
 	int64_t number;
 
-	if (!(ends_with(key, SPAN("status")) || ends_with(key, SPAN("worker")) || ends_with(key, SPAN("workers")) ||
-	      ends_with(key, SPAN("_ms"))))
+	if (!(ends_with(key, SPAN("status")) || ends_with(key, SPAN("worker")) ||
+	      ends_with(key, SPAN("workers")) || ends_with(key, SPAN("_ms"))))
 		return false;
 	if (!span_to_int64(whole, &number) || (whole.n > 1 && whole.p[0] == '0'))
 		return false;

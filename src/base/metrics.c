@@ -17,7 +17,8 @@ static const struct description counters[] = {
 #undef X
 };
 enum { PLAIN_COUNTERS = sizeof(counters) / sizeof(counters[0]) };
-_Static_assert((int)PLAIN_COUNTERS == (int)METRIC_WEBHOOK_ACCEPTED, "webhooks come behind the plain counters");
+_Static_assert((int)PLAIN_COUNTERS == (int)METRIC_WEBHOOK_ACCEPTED,
+	       "webhooks come behind the plain counters");
 
 static const char *const webhook_results[METRIC_WEBHOOK_RESULT_COUNT] = {
 #define X(id, result) result,
@@ -44,12 +45,16 @@ struct bounds {
 	size_t count;
 	int64_t upper[METRIC_BUCKETS_MAX - 1];
 };
-static const struct bounds TIMES = {SECS, 14, {500, 1000, 2500, 5000, 10000, 25000, 50000, 100000, 250000, 500000,
-					       SECS, 5 * SECS / 2, 5 * SECS, 10 * SECS}};
+static const struct bounds TIMES = {SECS,
+				    14,
+				    {500, 1000, 2500, 5000, 10000, 25000, 50000, 100000, 250000, 500000, SECS,
+				     5 * SECS / 2, 5 * SECS, 10 * SECS}};
 /* to the provider's last retry, and past it */
-static const struct bounds LAGS = {SECS, 15, {SECS / 2, SECS, 2 * SECS, 3 * SECS, 5 * SECS, 10 * SECS, 20 * SECS, 30 * SECS,
-					      60 * SECS, 150 * SECS, 300 * SECS, 650 * SECS, 1800 * SECS, 3600 * SECS,
-					      7200 * SECS}};
+static const struct bounds LAGS = {SECS,
+				   15,
+				   {SECS / 2, SECS, 2 * SECS, 3 * SECS, 5 * SECS, 10 * SECS, 20 * SECS,
+				    30 * SECS, 60 * SECS, 150 * SECS, 300 * SECS, 650 * SECS, 1800 * SECS,
+				    3600 * SECS, 7200 * SECS}};
 static const struct bounds SIZES = {1, 9, {1, 2, 3, 5, 8, 16, 32, 48, 64}};
 
 static const struct {
@@ -62,8 +67,9 @@ static const struct {
 };
 
 /* Those that we send; anything else is counted as the last. */
-static const int statuses[METRIC_STATUS_MAX] = {200, 204, 206, 301, 302, 304, 308, 400, 401, 403, 404, 405, 406, 408,
-						409, 411, 413, 414, 415, 416, 422, 429, 431, 500, 501, 503, 504, 0};
+static const int statuses[METRIC_STATUS_MAX] = {200, 204, 206, 301, 302, 304, 308, 400, 401, 403,
+						404, 405, 406, 408, 409, 411, 413, 414, 415, 416,
+						422, 429, 431, 500, 501, 503, 504, 0};
 
 const char *metric_event_name(enum metric_event event)
 {
@@ -74,7 +80,8 @@ const char *metric_event_name(enum metric_event event)
 
 static void bump(atomic_ullong *slot)
 {
-	atomic_store_explicit(slot, atomic_load_explicit(slot, memory_order_relaxed) + 1, memory_order_relaxed);
+	atomic_store_explicit(slot, atomic_load_explicit(slot, memory_order_relaxed) + 1,
+			      memory_order_relaxed);
 }
 
 static void observe(struct metric_buckets *buckets, const struct bounds *bounds, int64_t value)
@@ -84,7 +91,8 @@ static void observe(struct metric_buckets *buckets, const struct bounds *bounds,
 	while (i < bounds->count && value > bounds->upper[i])
 		i++;
 	bump(&buckets->counts[i]);
-	atomic_store_explicit(&buckets->sum, atomic_load_explicit(&buckets->sum, memory_order_relaxed) + value,
+	atomic_store_explicit(&buckets->sum,
+			      atomic_load_explicit(&buckets->sum, memory_order_relaxed) + value,
 			      memory_order_relaxed);
 }
 
@@ -104,9 +112,11 @@ static size_t status_index(int status)
 
 void metrics_request(struct metrics *metrics, size_t route, size_t method, int status, int64_t duration_us)
 {
-	struct metric_route *slot = &metrics->routes[route < METRIC_ROUTES_MAX ? route : METRIC_ROUTES_MAX - 1];
+	struct metric_route *slot =
+		&metrics->routes[route < METRIC_ROUTES_MAX ? route : METRIC_ROUTES_MAX - 1];
 
-	bump(&slot->requests[method < METRIC_METHODS_MAX ? method : METRIC_METHODS_MAX - 1][status_index(status)]);
+	bump(&slot->requests[method < METRIC_METHODS_MAX ? method : METRIC_METHODS_MAX - 1]
+			    [status_index(status)]);
 	if (duration_us >= 0)
 		observe(&slot->seconds, &TIMES, duration_us);
 }
@@ -146,8 +156,8 @@ static void write_head(const struct page *page, const struct description *d, con
 	int family_len = (int)strcspn(d->name, "{");
 
 	if (d->help)
-		text_addf(page->out, "# HELP %.*s %s\n# TYPE %.*s %s\n", family_len, d->name, d->help, family_len, d->name,
-			  type);
+		text_addf(page->out, "# HELP %.*s %s\n# TYPE %.*s %s\n", family_len, d->name, d->help,
+			  family_len, d->name, type);
 }
 
 static void write_counters(const struct page *page)
@@ -162,13 +172,15 @@ static void write_counters(const struct page *page)
 /* Zeros too: an alert on a rate needs a first value. What was not read can only be bad or refused. */
 static void write_webhooks(const struct page *page)
 {
-	write_head(page, &(struct description){"debrief_webhooks_total", "Webhooks by event and result."}, "counter");
+	write_head(page, &(struct description){"debrief_webhooks_total", "Webhooks by event and result."},
+		   "counter");
 	for (size_t event = 0; event < METRIC_EVENT_COUNT; event++)
 		for (size_t result = 0; result < METRIC_WEBHOOK_RESULT_COUNT; result++)
-			text_addf(page->out, "debrief_webhooks_total{type=\"%s\",result=\"%s\"} %llu\n", webhook_events[event],
-				  webhook_results[result],
+			text_addf(page->out, "debrief_webhooks_total{type=\"%s\",result=\"%s\"} %llu\n",
+				  webhook_events[event], webhook_results[result],
 				  total(page, offsetof(struct metrics, counters) +
-						      (METRIC_WEBHOOK_ACCEPTED + event * METRIC_WEBHOOK_RESULT_COUNT + result) *
+						      (METRIC_WEBHOOK_ACCEPTED +
+						       event * METRIC_WEBHOOK_RESULT_COUNT + result) *
 							      sizeof(atomic_ullong)));
 }
 
@@ -195,11 +207,13 @@ static void write_gauges(const struct page *page, int64_t now_ms)
 		switch (gauges[i].kind) {
 		case GAUGE_SUM:
 			text_addf(page->out, "%" PRId64 "\n",
-				  total_signed(page, offsetof(struct metrics, gauges) + i * sizeof(atomic_llong)));
+				  total_signed(page,
+					       offsetof(struct metrics, gauges) + i * sizeof(atomic_llong)));
 			break;
 		case GAUGE_AGE:
 			at = gauge_time(page, i, false);
-			text_addf(page->out, "%.3f\n", at > 0 && at < now_ms ? (double)(now_ms - at) / 1e3 : 0.0);
+			text_addf(page->out, "%.3f\n",
+				  at > 0 && at < now_ms ? (double)(now_ms - at) / 1e3 : 0.0);
 			break;
 		case GAUGE_TIME:
 			text_addf(page->out, "%.3f\n", (double)gauge_time(page, i, true) / 1e3);
@@ -209,8 +223,8 @@ static void write_gauges(const struct page *page, int64_t now_ms)
 }
 
 /* `labels`: "route=\"…\"" or "". The parts are at these places in the sets, to be added up. */
-static void write_buckets(const struct page *page, const char *name, struct span labels, const struct bounds *bounds,
-			  const size_t *offsets, size_t offset_count)
+static void write_buckets(const struct page *page, const char *name, struct span labels,
+			  const struct bounds *bounds, const size_t *offsets, size_t offset_count)
 {
 	const char *comma = labels.n ? "," : "";
 	const char *open = labels.n ? "{" : "", *close = labels.n ? "}" : "";
@@ -220,7 +234,8 @@ static void write_buckets(const struct page *page, const char *name, struct span
 
 	for (size_t i = 0; i <= bounds->count; i++) {
 		for (size_t k = 0; k < offset_count; k++)
-			count += total(page, offsets[k] + offsetof(struct metric_buckets, counts) + i * sizeof(atomic_ullong));
+			count += total(page, offsets[k] + offsetof(struct metric_buckets, counts) +
+						     i * sizeof(atomic_ullong));
 		text_addf(page->out, "%.*s_bucket{%.*s%sle=", name_len, name, SPAN_ARG(labels), comma);
 		if (i < bounds->count)
 			text_addf(page->out, "\"%g\"", (double)bounds->upper[i] / (double)bounds->unit);
@@ -232,7 +247,8 @@ static void write_buckets(const struct page *page, const char *name, struct span
 		sum += total_signed(page, offsets[k] + offsetof(struct metric_buckets, sum));
 	text_addf(page->out, "%.*s_sum%s%.*s%s %.*f\n", name_len, name, open, SPAN_ARG(labels), close,
 		  bounds->unit == 1 ? 0 : 6, (double)sum / (double)bounds->unit);
-	text_addf(page->out, "%.*s_count%s%.*s%s %llu\n", name_len, name, open, SPAN_ARG(labels), close, count);
+	text_addf(page->out, "%.*s_count%s%.*s%s %llu\n", name_len, name, open, SPAN_ARG(labels), close,
+		  count);
 }
 
 static void write_histograms(const struct page *page)
@@ -280,12 +296,14 @@ static void write_route_requests(const struct page *page, size_t route, const si
 			unsigned long long n = 0;
 
 			for (size_t i = 0; i < count; i++)
-				n += total(page, offsetof(struct metrics, routes) + members[i] * sizeof(struct metric_route) +
-							 (method * METRIC_STATUS_MAX + status) * sizeof(atomic_ullong));
+				n += total(page, offsetof(struct metrics, routes) +
+							 members[i] * sizeof(struct metric_route) +
+							 (method * METRIC_STATUS_MAX + status) *
+								 sizeof(atomic_ullong));
 			if (n == 0)
 				continue;
-			text_addf(page->out, "debrief_http_requests_total{route=\"%s\",method=\"%s\",code=\"", route_name(page, route),
-				  page->names->methods[method]);
+			text_addf(page->out, "debrief_http_requests_total{route=\"%s\",method=\"%s\",code=\"",
+				  route_name(page, route), page->names->methods[method]);
 			if (status < METRIC_STATUS_MAX - 1)
 				text_addf(page->out, "%d\"} %llu\n", statuses[status], n);
 			else
@@ -310,21 +328,23 @@ static void write_routes(const struct page *page)
 {
 	size_t members[METRIC_ROUTES_MAX], count;
 
-	write_head(page, &(struct description){"debrief_http_requests_total", "Requests answered."}, "counter");
+	write_head(page, &(struct description){"debrief_http_requests_total", "Requests answered."},
+		   "counter");
 	for (size_t route = 0; route < METRIC_ROUTES_MAX; route++)
 		if ((count = routes_of_name(page, route, members)) > 0)
 			write_route_requests(page, route, members, count);
 	write_head(page,
-		   &(struct description){"debrief_http_request_duration_seconds",
-					 "From a request's last byte to its reply; without those that were held back."},
+		   &(struct description){
+			   "debrief_http_request_duration_seconds",
+			   "From a request's last byte to its reply; without those that were held back."},
 		   "histogram");
 	for (size_t route = 0; route < METRIC_ROUTES_MAX; route++)
 		if ((count = routes_of_name(page, route, members)) > 0)
 			write_route_seconds(page, route, members, count);
 }
 
-void metrics_write(const struct metrics *const *sets, size_t count, const struct metric_names *names, int64_t now_ms,
-		   struct text *out)
+void metrics_write(const struct metrics *const *sets, size_t count, const struct metric_names *names,
+		   int64_t now_ms, struct text *out)
 {
 	struct page page = {sets, count, names, out};
 

@@ -25,8 +25,9 @@ static const char *text_or_null(struct arena *arena, struct span s)
 	return s.p ? arena_strdup(arena, s) : NULL;
 }
 
-void ledger_conversation_params(struct arena *arena, const struct config *config, const struct conversation *c,
-				struct span body, int64_t received_ms, const char **content, const char **evaluation)
+void ledger_conversation_params(struct arena *arena, const struct config *config,
+				const struct conversation *c, struct span body, int64_t received_ms,
+				const char **content, const char **evaluation)
 {
 	bool pending = conversation_awaits_evaluation(config, c);
 	const char *cid = arena_strdup(arena, c->id);

@@ -12,7 +12,7 @@
 #include "broker/worker.h"
 
 static const char *const method_names[METRIC_METHODS_MAX] = {"GET",    "HEAD",  "POST",    "PUT",
-							      "DELETE", "PATCH", "OPTIONS", "other"};
+							     "DELETE", "PATCH", "OPTIONS", "other"};
 _Static_assert(HTTP_METHODS == METRIC_METHODS_MAX - 1, "the names above are those of enum http_method");
 
 static void write_gauge(struct text *out, const char *name, const char *help, double value)
@@ -52,7 +52,8 @@ static void write_process(int64_t started_ms, struct text *out)
 	FILE *statm = fopen("/proc/self/statm", "re");
 	unsigned long long pages, resident;
 
-	write_gauge(out, "process_start_time_seconds", "When this process started.", (double)started_ms / 1e3);
+	write_gauge(out, "process_start_time_seconds", "When this process started.",
+		    (double)started_ms / 1e3);
 	if (getrusage(RUSAGE_SELF, &usage) == 0)
 		text_addf(out,
 			  "# HELP process_cpu_seconds_total Processor time used.\n"

@@ -86,7 +86,8 @@ void systemd_notify(const char *state)
 	fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		return;
-	if (sendto(fd, state, strlen(state), MSG_NOSIGNAL | MSG_DONTWAIT, (struct sockaddr *)&address, address_len) < 0)
+	if (sendto(fd, state, strlen(state), MSG_NOSIGNAL | MSG_DONTWAIT, (struct sockaddr *)&address,
+		   address_len) < 0)
 		log_event(LOG_WARN, "notify_failed", "error=%s", LOG_TEXT(span_of(strerror(errno))));
 	close(fd);
 }

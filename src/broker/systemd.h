@@ -15,7 +15,8 @@ struct systemd_sockets {
 
 /* Reads LISTEN_PID, LISTEN_FDS and LISTEN_FDNAMES, and takes them out of the environment. False and *error
  * (static text) if what was handed over are not one or two listening stream sockets. */
-bool systemd_take_sockets(struct systemd_sockets *sockets, const char **error) __attribute__((warn_unused_result));
+bool systemd_take_sockets(struct systemd_sockets *sockets, const char **error)
+	__attribute__((warn_unused_result));
 
 /* "READY=1", "STOPPING=1", … to NOTIFY_SOCKET. */
 void systemd_notify(const char *state);

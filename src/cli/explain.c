@@ -34,7 +34,8 @@ static void print_plain(struct span text)
 }
 
 /* "label  name, name …" of those members that are there. */
-static void print_members(struct arena *arena, const char *label, struct span object, const char *const *names)
+static void print_members(struct arena *arena, const char *label, struct span object,
+			  const char *const *names)
 {
 	const char *before = "";
 
@@ -57,18 +58,23 @@ static void print_members(struct arena *arena, const char *label, struct span ob
 
 static void print_head(struct arena *arena, struct span doc)
 {
-	static const char *const session[] = {"sid", "", "userId", "of user ", "status", "", "agentId", "agent ",
-					      "claimedConversationId", "claims ", NULL};
-	static const char *const conversation[] = {"conversationId", "", "interviewId", "interview ", "userId", "of user ", "status", "",
-						   "agentId", "agent ", NULL};
+	static const char *const session[] = {"sid",      "",       "userId",
+					      "of user ", "status", "",
+					      "agentId",  "agent ", "claimedConversationId",
+					      "claims ",  NULL};
+	static const char *const conversation[] = {"conversationId", "",         "interviewId", "interview ",
+						   "userId",         "of user ", "status",      "",
+						   "agentId",        "agent ",   NULL};
 	static const char *const link[] = {"evidence", "by ", NULL};
 	static const char *const evaluation[] = {"status", "", "reason", "", NULL};
-	struct span owner = json_decode_string(arena, json_member(json_member(doc, "conversation"), "ownerByTheRules"));
+	struct span owner =
+		json_decode_string(arena, json_member(json_member(doc, "conversation"), "ownerByTheRules"));
 	struct span user = json_decode_string(arena, json_member(json_member(doc, "conversation"), "userId"));
 
 	print_members(arena, "session", json_member(doc, "session"), session);
 	print_members(arena, "conversation", json_member(doc, "conversation"), conversation);
-	if (json_type(json_member(doc, "conversation")) == JSON_OBJECT && !(owner.p ? span_eq(owner, user) : !user.p))
+	if (json_type(json_member(doc, "conversation")) == JSON_OBJECT &&
+	    !(owner.p ? span_eq(owner, user) : !user.p))
 		printf("%-13s by the rules it belongs to %.*s: it will once it is decided again\n", "",
 		       owner.p ? (int)owner.n : 6, owner.p ? owner.p : "nobody");
 	print_members(arena, "link", json_member(doc, "link"), link);
@@ -153,7 +159,8 @@ int cli_explain(int argc, char **argv)
 {
 	const char *file = NULL;
 	bool json = false;
-	const struct cli_option options[] = {{.name = "config", .value = &file}, {.name = "json", .given = &json}};
+	const struct cli_option options[] = {{.name = "config", .value = &file},
+					     {.name = "json", .given = &json}};
 	struct config config;
 	char **operands;
 	int operand_count;

@@ -18,7 +18,8 @@ void progress_show(struct progress *progress, size_t done)
 	int64_t now_ms = clock_monotonic_ms();
 	char bar[WIDTH + 1];
 
-	if (!progress->shown || (done > 0 && done < progress->total && now_ms - progress->drawn_ms < REDRAW_MS))
+	if (!progress->shown ||
+	    (done > 0 && done < progress->total && now_ms - progress->drawn_ms < REDRAW_MS))
 		return;
 	progress->drawn_ms = now_ms;
 	if (progress->total == 0) {

@@ -88,8 +88,8 @@ static struct span array_of(struct replay *replay, const struct text *members)
 /* Refused sessions first: they lock their users, as whoever writes does before anything else. */
 static bool plan(struct replay *replay)
 {
-	return postgres_blocking_do(replay->postgres, "BEGIN") && replay_refused(replay) && replay_facts(replay) &&
-	       replay_links(replay);
+	return postgres_blocking_do(replay->postgres, "BEGIN") && replay_refused(replay) &&
+	       replay_facts(replay) && replay_links(replay);
 }
 
 /* Writes what was found, or takes it back. */
@@ -107,7 +107,8 @@ static bool conclude(struct replay *replay)
 static int64_t count_left(struct replay *replay)
 {
 	const char *params[] = {array_of(replay, &replay->sids).p, array_of(replay, &replay->cids).p};
-	const struct postgres_rows *rows = postgres_blocking_run(replay->postgres, COMMAND_REPLAY_LEFT, 2, params);
+	const struct postgres_rows *rows =
+		postgres_blocking_run(replay->postgres, COMMAND_REPLAY_LEFT, 2, params);
 	int64_t left = -1;
 
 	if (rows)
@@ -142,17 +143,20 @@ static void print_result(struct replay *replay, int64_t left)
 	const char *would = replay->dry_run ? "would " : "";
 
 	if (replay->json) {
-		printf("{\"dryRun\":%s,\"read\":%zu,\"facts\":[%.*s],\"refused\":[%.*s],\"owners\":[%.*s],\"links\":[%.*s],"
+		printf("{\"dryRun\":%s,\"read\":%zu,\"facts\":[%.*s],\"refused\":[%.*s],\"owners\":[%.*s],"
+		       "\"links\":[%.*s],"
 		       "\"undecided\":%lld}\n",
-		       replay->dry_run ? "true" : "false", replay->read, SPAN_ARG(text_span(&replay->facts_json)),
-		       SPAN_ARG(text_span(&replay->refused_json)), SPAN_ARG(text_span(&replay->owners_json)),
-		       SPAN_ARG(text_span(&replay->links_json)), (long long)left);
+		       replay->dry_run ? "true" : "false", replay->read,
+		       SPAN_ARG(text_span(&replay->facts_json)), SPAN_ARG(text_span(&replay->refused_json)),
+		       SPAN_ARG(text_span(&replay->owners_json)), SPAN_ARG(text_span(&replay->links_json)),
+		       (long long)left);
 		return;
 	}
-	printf("%zu webhooks read: %zu %ssay something else; of refused facts %zu %sbe taken, %zu stay refused; %zu owners and "
+	printf("%zu webhooks read: %zu %ssay something else; of refused facts %zu %sbe taken, %zu stay "
+	       "refused; %zu owners and "
 	       "%zu links %schange\n",
-	       replay->read, replay->changed, would, replay->taken, replay->dry_run ? "would " : "could ", replay->refused,
-	       replay->owners, replay->links, would);
+	       replay->read, replay->changed, would, replay->taken, replay->dry_run ? "would " : "could ",
+	       replay->refused, replay->owners, replay->links, would);
 	if (left > 0)
 		fprintf(stderr, "debrief: %lld of them wait for a node to decide them\n", (long long)left);
 }
@@ -162,7 +166,9 @@ static int replay_run(struct replay *replay)
 	int64_t left = 0;
 
 	replay->postgres = postgres_blocking_open(replay->config->database_url, "debrief replay", stderr);
-	replay->redis = replay->postgres ? redis_blocking_open(replay->config->redis_url, REDIS_TIMEOUT_MS, stderr) : NULL;
+	replay->redis = replay->postgres
+				? redis_blocking_open(replay->config->redis_url, REDIS_TIMEOUT_MS, stderr)
+				: NULL;
 	if (!replay->redis || !plan(replay) || !conclude(replay))
 		left = -1;
 	else if (!replay->dry_run)
@@ -179,8 +185,8 @@ static int replay_run(struct replay *replay)
 static int replay_start(const struct config *config, struct replay *replay, int64_t days)
 {
 	int64_t least_ms = days > 0 ? clock_wall_ms() - days * DAY_MS : 0;
-	struct text *texts[] = {&replay->facts_json, &replay->refused_json, &replay->links_json, &replay->owners_json,
-				&replay->sids, &replay->cids};
+	struct text *texts[] = {&replay->facts_json,  &replay->refused_json, &replay->links_json,
+				&replay->owners_json, &replay->sids,         &replay->cids};
 	int status;
 
 	if (!config->database_url)
@@ -203,17 +209,22 @@ int cli_replay(int argc, char **argv)
 	const char *file = NULL, *days = NULL;
 	int64_t days_number = 0;
 	const struct cli_option options[] = {
-		{.name = "config", .value = &file}, {.name = "dry-run", .given = &replay.dry_run},
-		{.name = "days", .value = &days},   {.name = "conversation", .value = &replay.conversation},
-		{.name = "user", .value = &replay.user}, {.name = "json", .given = &replay.json},
+		{.name = "config", .value = &file},
+		{.name = "dry-run", .given = &replay.dry_run},
+		{.name = "days", .value = &days},
+		{.name = "conversation", .value = &replay.conversation},
+		{.name = "user", .value = &replay.user},
+		{.name = "json", .given = &replay.json},
 	};
-	int status = cli_read_options(argc, argv, help, options, sizeof(options) / sizeof(options[0]), NULL, 0, NULL);
+	int status = cli_read_options(argc, argv, help, options, sizeof(options) / sizeof(options[0]), NULL,
+				      0, NULL);
 	struct config config;
 	struct uuid uuid;
 
 	if (status != CLI_GO_ON)
 		return status;
-	if (days && (!span_to_int64(span_of(days), &days_number) || days_number < 1 || days_number > DAYS_MAX))
+	if (days &&
+	    (!span_to_int64(span_of(days), &days_number) || days_number < 1 || days_number > DAYS_MAX))
 		return cli_usage("replay", "--days takes 1 to %d", DAYS_MAX);
 	if (replay.user && !uuid_parse(span_of(replay.user), &uuid))
 		return cli_usage("replay", "--user takes a UUID");

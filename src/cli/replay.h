@@ -22,7 +22,7 @@ struct replay {
 	/* what came of it */
 	size_t read, changed, taken, refused, links, owners;
 	struct text facts_json, refused_json, links_json, owners_json; /* members of arrays */
-	struct text sids, cids;                                        /* to be decided again; members of arrays */
+	struct text sids, cids; /* to be decided again; members of arrays */
 };
 
 /* False, having said why. */

@@ -8,7 +8,23 @@
 
 enum { PAGE = 100 };
 /* columns of sql/command_replay_page.sql */
-enum { ID, MICROS, CID, AGENT, STATUS, FINAL, STARTED, ENDED, DURATION, NAMED_SESSION, NAMED_USER, FAILURE, HASH, RAW, BODY };
+enum {
+	ID,
+	MICROS,
+	CID,
+	AGENT,
+	STATUS,
+	FINAL,
+	STARTED,
+	ENDED,
+	DURATION,
+	NAMED_SESSION,
+	NAMED_USER,
+	FAILURE,
+	HASH,
+	RAW,
+	BODY
+};
 
 /* A fact as it stands in its column, and as it is read today. */
 struct difference {
@@ -61,7 +77,8 @@ static bool compare(struct replay *replay, struct arena *arena, const struct pos
 		{"started_ms", STARTED, ledger_number(arena, c->started_ms)},
 		{"ended_ms", ENDED, ledger_number(arena, c->ended_ms)},
 		{"duration_secs", DURATION, ledger_number(arena, c->duration_secs)},
-		{"named_session", NAMED_SESSION, c->named_session.p ? arena_strdup(arena, c->named_session) : NULL},
+		{"named_session", NAMED_SESSION,
+		 c->named_session.p ? arena_strdup(arena, c->named_session) : NULL},
 		{"named_user", NAMED_USER, c->named_user.text[0] ? c->named_user.text : NULL},
 		{"failure", FAILURE, c->failure_reason.p ? arena_strdup(arena, c->failure_reason) : NULL},
 	};
@@ -82,29 +99,34 @@ static bool compare(struct replay *replay, struct arena *arena, const struct pos
 	return postgres_blocking_run(replay->postgres, COMMAND_REPLAY_FACT, 2 + COUNT, params) != NULL;
 }
 
-/* What is read today out of a row's body. False if it is no conversation of ours any more: then it stays as it is. */
-static bool read_again(struct replay *replay, struct arena *arena, const struct postgres_rows *rows, size_t row,
-		       struct conversation *conversation)
+/* What is read today out of a row's body. False if it is no conversation of ours any more: then it stays as
+ * it is. */
+static bool read_again(struct replay *replay, struct arena *arena, const struct postgres_rows *rows,
+		       size_t row, struct conversation *conversation)
 {
 	struct span raw = postgres_value(rows, row, RAW);
-	struct span body = raw.p ? replay_bytes(arena, raw) : arena_span(arena, postgres_value(rows, row, BODY));
+	struct span body =
+		raw.p ? replay_bytes(arena, raw) : arena_span(arena, postgres_value(rows, row, BODY));
 	const char *reason;
 
-	if (elevenlabs_parse(arena, body, &replay->config->elevenlabs_agents, conversation, &reason) == WEBHOOK_CONVERSATION)
+	if (elevenlabs_parse(arena, body, &replay->config->elevenlabs_agents, conversation, &reason) ==
+	    WEBHOOK_CONVERSATION)
 		return true;
-	replay_say(replay, "facts    %s: would not be kept today (%s); it stays", replay_plain(arena, postgres_value(rows, row, CID)),
-		   reason);
+	replay_say(replay, "facts    %s: would not be kept today (%s); it stays",
+		   replay_plain(arena, postgres_value(rows, row, CID)), reason);
 	return false;
 }
 
 /* The page's rows outlive the updates: each row is read into `conversations` first. */
-static bool replay_page(struct replay *replay, struct arena *arena, const struct postgres_rows *rows, size_t count)
+static bool replay_page(struct replay *replay, struct arena *arena, const struct postgres_rows *rows,
+			size_t count)
 {
 	for (size_t row = 0; row < count; row++) {
 		struct conversation conversation;
 
 		replay->read++;
-		if (read_again(replay, arena, rows, row, &conversation) && !compare(replay, arena, rows, row, &conversation))
+		if (read_again(replay, arena, rows, row, &conversation) &&
+		    !compare(replay, arena, rows, row, &conversation))
 			return false;
 	}
 	return true;
@@ -119,9 +141,10 @@ bool replay_facts(struct replay *replay)
 
 	progress_begin(&progress, "webhooks read", 0);
 	while (ok && count == PAGE) {
-		const char *params[] = {replay->least_ms, replay->conversation, replay->user, micros[0] ? micros : NULL,
-					id[0] ? id : NULL, "100"};
-		struct postgres_rows *rows = postgres_blocking_take(replay->postgres, COMMAND_REPLAY_PAGE, 6, params);
+		const char *params[] = {replay->least_ms,          replay->conversation, replay->user,
+					micros[0] ? micros : NULL, id[0] ? id : NULL,    "100"};
+		struct postgres_rows *rows =
+			postgres_blocking_take(replay->postgres, COMMAND_REPLAY_PAGE, 6, params);
 		struct arena arena;
 
 		if (!rows)
@@ -129,7 +152,8 @@ bool replay_facts(struct replay *replay)
 		arena_init(&arena);
 		count = postgres_row_count(rows);
 		if (count > 0) {
-			snprintf(micros, sizeof(micros), "%.*s", SPAN_ARG(postgres_value(rows, count - 1, MICROS)));
+			snprintf(micros, sizeof(micros), "%.*s",
+				 SPAN_ARG(postgres_value(rows, count - 1, MICROS)));
 			snprintf(id, sizeof(id), "%.*s", SPAN_ARG(postgres_value(rows, count - 1, ID)));
 		}
 		ok = replay_page(replay, &arena, rows, count);

@@ -30,10 +30,12 @@ static struct span decide(struct replay *replay, struct arena *arena, const char
 
 	text_init(&request, arena, sessions.n + conversations.n + 256);
 	/* as if the ledger had just been asked for all of them, and all of them were new */
-	text_addf(&request, "{\"window\":%s,\"floor\":0,\"removed\":[],\"sessions\":%.*s,\"conversations\":%.*s,"
-			    "\"hydrate\":[{\"revision\":0,\"covered\":" ALL_TIME ",\"gone\":[],\"sessions\":%.*s,"
-			    "\"conversations\":%.*s}]}",
-		  replay->window_ms, SPAN_ARG(sessions), SPAN_ARG(conversations), SPAN_ARG(sessions), SPAN_ARG(conversations));
+	text_addf(&request,
+		  "{\"window\":%s,\"floor\":0,\"removed\":[],\"sessions\":%.*s,\"conversations\":%.*s,"
+		  "\"hydrate\":[{\"revision\":0,\"covered\":" ALL_TIME ",\"gone\":[],\"sessions\":%.*s,"
+		  "\"conversations\":%.*s}]}",
+		  replay->window_ms, SPAN_ARG(sessions), SPAN_ARG(conversations), SPAN_ARG(sessions),
+		  SPAN_ARG(conversations));
 	args[0] = span_of(redis_blocking_replid(replay->redis));
 	args[1] = SPAN(BUCKET_TTL_MS);
 	args[2] = text_span(&request);
@@ -43,8 +45,8 @@ static struct span decide(struct replay *replay, struct arena *arena, const char
 	if (!bucket_clear(replay) || count < 0)
 		return SPAN_ABSENT;
 	if (count < 3 || !span_is(values[0], "OK")) {
-		fprintf(stderr, "debrief: %s: the script did not decide: %.*s\n", user, count > 0 ? (int)values[0].n : 0,
-			count > 0 ? values[0].p : "");
+		fprintf(stderr, "debrief: %s: the script did not decide: %.*s\n", user,
+			count > 0 ? (int)values[0].n : 0, count > 0 ? values[0].p : "");
 		return SPAN_ABSENT;
 	}
 	return json_member(values[2], "sessions");
@@ -66,7 +68,9 @@ static void add_link(struct text *json, const char *name, struct span cid, struc
 
 static const char *link_text(struct arena *arena, struct span cid, struct span evidence)
 {
-	return cid.p ? arena_printf(arena, "%s by %s", replay_plain(arena, cid), replay_plain(arena, evidence)) : "nothing";
+	return cid.p ? arena_printf(arena, "%s by %s", replay_plain(arena, cid),
+				    replay_plain(arena, evidence))
+		     : "nothing";
 }
 
 /* One session of the decision beside the link that holds. */
@@ -88,8 +92,8 @@ static void compare(struct replay *replay, struct arena *arena, struct span deci
 	add_link(&replay->links_json, "was", held_cid, held_evidence);
 	add_link(&replay->links_json, "is", cid, evidence);
 	text_addc(&replay->links_json, '}');
-	replay_say(replay, "link     session %s: %s -> %s", replay_plain(arena, sid), link_text(arena, held_cid, held_evidence),
-		   link_text(arena, cid, evidence));
+	replay_say(replay, "link     session %s: %s -> %s", replay_plain(arena, sid),
+		   link_text(arena, held_cid, held_evidence), link_text(arena, cid, evidence));
 	replay_add_id(&replay->sids, sid);
 	if (cid.p)
 		replay_add_id(&replay->cids, cid);
@@ -113,7 +117,8 @@ static void note_owners(struct replay *replay, struct arena *arena, const char *
 		text_add(&replay->owners_json, SPAN(",\"was\":"));
 		text_add_json(&replay->owners_json, was);
 		text_addf(&replay->owners_json, ",\"is\":\"%s\"}", user);
-		replay_say(replay, "owner    %s: %s -> %s", replay_plain(arena, cid), was.p ? replay_plain(arena, was) : "nobody", user);
+		replay_say(replay, "owner    %s: %s -> %s", replay_plain(arena, cid),
+			   was.p ? replay_plain(arena, was) : "nobody", user);
 		replay_add_id(&replay->cids, cid);
 	}
 }
@@ -121,14 +126,16 @@ static void note_owners(struct replay *replay, struct arena *arena, const char *
 static bool replay_user(struct replay *replay, const char *user)
 {
 	const char *params[] = {user, replay->window_ms, replay->claim_unowned};
-	struct postgres_rows *rows = postgres_blocking_take(replay->postgres, COMMAND_REPLAY_FACTS, 3, params);
+	struct postgres_rows *rows =
+		postgres_blocking_take(replay->postgres, COMMAND_REPLAY_FACTS, 3, params);
 	struct span decided, name, session;
 	struct arena arena;
 
 	if (!rows)
 		return false;
 	arena_init(&arena);
-	decided = decide(replay, &arena, user, postgres_value(rows, 0, SESSIONS), postgres_value(rows, 0, CONVERSATIONS));
+	decided = decide(replay, &arena, user, postgres_value(rows, 0, SESSIONS),
+			 postgres_value(rows, 0, CONVERSATIONS));
 	if (decided.p) {
 		struct json_iter iter = json_iter(decided);
 
@@ -143,8 +150,10 @@ static bool replay_user(struct replay *replay, const char *user)
 
 bool replay_links(struct replay *replay)
 {
-	const char *params[] = {replay->least_ms, replay->conversation, replay->user, replay->window_ms, replay->claim_unowned};
-	struct postgres_rows *users = postgres_blocking_take(replay->postgres, COMMAND_REPLAY_USERS, 5, params);
+	const char *params[] = {replay->least_ms, replay->conversation, replay->user, replay->window_ms,
+				replay->claim_unowned};
+	struct postgres_rows *users =
+		postgres_blocking_take(replay->postgres, COMMAND_REPLAY_USERS, 5, params);
 	struct progress progress;
 	bool ok = users != NULL;
 

@@ -11,16 +11,20 @@ enum { PAGE = 100 };
 enum { ID, KIND, SUBJECT, FACT, AT, ERROR };
 
 /* NULL, or why it isn't taken. It counts as received when it was refused. */
-static const char *take_conversation(struct replay *replay, struct arena *arena, struct span body, int64_t at_ms)
+static const char *take_conversation(struct replay *replay, struct arena *arena, struct span body,
+				     int64_t at_ms)
 {
 	const char *content[LEDGER_CONTENT_PARAMS], *evaluation[LEDGER_EVALUATION_PARAMS], *reason;
 	struct conversation conversation;
 
-	if (elevenlabs_parse(arena, body, &replay->config->elevenlabs_agents, &conversation, &reason) != WEBHOOK_CONVERSATION)
+	if (elevenlabs_parse(arena, body, &replay->config->elevenlabs_agents, &conversation, &reason) !=
+	    WEBHOOK_CONVERSATION)
 		return reason;
 	ledger_conversation_params(arena, replay->config, &conversation, body, at_ms, content, evaluation);
-	if (!postgres_blocking_statement(replay->postgres, STATEMENT_KEEP_CONVERSATION, LEDGER_CONTENT_PARAMS, content) ||
-	    !postgres_blocking_statement(replay->postgres, STATEMENT_KEEP_EVALUATION, LEDGER_EVALUATION_PARAMS, evaluation))
+	if (!postgres_blocking_statement(replay->postgres, STATEMENT_KEEP_CONVERSATION, LEDGER_CONTENT_PARAMS,
+					 content) ||
+	    !postgres_blocking_statement(replay->postgres, STATEMENT_KEEP_EVALUATION,
+					 LEDGER_EVALUATION_PARAMS, evaluation))
 		return postgres_blocking_error(replay->postgres);
 	replay_add_id(&replay->cids, conversation.id);
 	return NULL;
@@ -47,7 +51,8 @@ static const char *take_session(struct replay *replay, struct arena *arena, stru
 	return NULL;
 }
 
-static void note(struct replay *replay, struct arena *arena, const struct postgres_rows *rows, size_t row, const char *why_not)
+static void note(struct replay *replay, struct arena *arena, const struct postgres_rows *rows, size_t row,
+		 const char *why_not)
 {
 	struct text *json = &replay->refused_json;
 
@@ -61,13 +66,15 @@ static void note(struct replay *replay, struct arena *arena, const struct postgr
 	text_addc(json, '}');
 	replay_say(replay, "refused  %s %s: %s", replay_plain(arena, postgres_value(rows, row, KIND)),
 		   replay_plain(arena, postgres_value(rows, row, SUBJECT)),
-		   why_not ? arena_printf(arena, "still refused: %s", replay_plain(arena, span_of(why_not))) : "taken");
+		   why_not ? arena_printf(arena, "still refused: %s", replay_plain(arena, span_of(why_not)))
+			   : "taken");
 }
 
 /* False only if the transaction can't go on. */
 static bool take(struct replay *replay, struct arena *arena, const struct postgres_rows *rows, size_t row)
 {
-	struct span fact = replay_bytes(arena, postgres_value(rows, row, FACT)), kind = postgres_value(rows, row, KIND);
+	struct span fact = replay_bytes(arena, postgres_value(rows, row, FACT)),
+		    kind = postgres_value(rows, row, KIND);
 	const char *id = arena_strdup(arena, postgres_value(rows, row, ID)), *why_not;
 	int64_t at_ms = 0;
 
@@ -99,7 +106,8 @@ bool replay_refused(struct replay *replay)
 
 	while (ok && count == PAGE) {
 		const char *params[] = {replay->least_ms, replay->conversation, last, "100"};
-		struct postgres_rows *rows = postgres_blocking_take(replay->postgres, COMMAND_REPLAY_REJECTED, 4, params);
+		struct postgres_rows *rows =
+			postgres_blocking_take(replay->postgres, COMMAND_REPLAY_REJECTED, 4, params);
 		struct arena arena;
 
 		if (!rows)

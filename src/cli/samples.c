@@ -61,7 +61,8 @@ double samples_sum(const struct samples *samples, const char *name, const char *
 	for (size_t i = 0; i < samples->count; i++) {
 		const struct sample *sample = &samples->list[i];
 
-		if (span_is(sample->name, name) && holds(sample->labels, label) && holds(sample->labels, also))
+		if (span_is(sample->name, name) && holds(sample->labels, label) &&
+		    holds(sample->labels, also))
 			sum += sample->value;
 	}
 	return sum;
@@ -93,14 +94,15 @@ static double bucket(const struct samples *samples, struct span histogram, const
 	for (size_t i = 0; samples && i < samples->count; i++) {
 		const struct sample *sample = &samples->list[i];
 
-		if (span_eq(sample->name, histogram) && holds(sample->labels, label) && span_eq(sample_label(sample, "le"), le))
+		if (span_eq(sample->name, histogram) && holds(sample->labels, label) &&
+		    span_eq(sample_label(sample, "le"), le))
 			sum += sample->value;
 	}
 	return sum;
 }
 
-double samples_quantile(const struct samples *now, const struct samples *before, const char *histogram, const char *label,
-			double q)
+double samples_quantile(const struct samples *now, const struct samples *before, const char *histogram,
+			const char *label, double q)
 {
 	struct span name = span_of(histogram), infinite = SPAN("+Inf");
 	double total = bucket(now, name, label, infinite) - bucket(before, name, label, infinite);

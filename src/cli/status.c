@@ -48,9 +48,13 @@ static void reading_take(struct reading *reading, const char *url)
 		return;
 	reading->at_ms = clock_wall_ms();
 	switch (http_get(page_url, TIMEOUT_SECS, &page, &reading->error)) {
-	case 0: return;
-	case 200: break;
-	default: reading->error = "there is no /metrics at this URL: it should be admin_listen's"; return;
+	case 0:
+		return;
+	case 200:
+		break;
+	default:
+		reading->error = "there is no /metrics at this URL: it should be admin_listen's";
+		return;
 	}
 	reading->ready = text_span(&ready);
 	reading->samples = samples_read(&reading->arena, text_span(&page));
@@ -124,7 +128,8 @@ static int show_on(const struct wish *wish)
 	size_t round = 0;
 
 	for (;; round++) {
-		struct reading *now = &readings[round % 2], *before = round > 0 ? &readings[(round + 1) % 2] : NULL;
+		struct reading *now = &readings[round % 2],
+			       *before = round > 0 ? &readings[(round + 1) % 2] : NULL;
 
 		reading_take(now, wish->url);
 		if (!show(wish, now, before))
@@ -144,11 +149,12 @@ int cli_status(int argc, char **argv)
 	struct wish wish = {.interval_secs = INTERVAL_DEFAULT_SECS};
 	const char *file = NULL, *interval = NULL;
 	const struct cli_option options[] = {
-		{.name = "config", .value = &file}, {.name = "url", .value = &wish.url},
-		{.name = "once", .given = &wish.once}, {.name = "json", .given = &wish.json},
+		{.name = "config", .value = &file},       {.name = "url", .value = &wish.url},
+		{.name = "once", .given = &wish.once},    {.name = "json", .given = &wish.json},
 		{.name = "interval", .value = &interval},
 	};
-	int status = cli_read_options(argc, argv, help, options, sizeof(options) / sizeof(options[0]), NULL, 0, NULL);
+	int status = cli_read_options(argc, argv, help, options, sizeof(options) / sizeof(options[0]), NULL,
+				      0, NULL);
 	struct config config;
 	struct arena arena;
 

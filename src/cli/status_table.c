@@ -116,9 +116,10 @@ static void print_stores(const struct table *t)
 		print_coloured(t, up, up ? "up" : "away");
 		fputs("   ", t->out);
 	}
-	fprintf(t->out, "commits %.1f/s, p99 <= %s\n", rate(t, "debrief_ledger_batch_seconds_count", "kind=\"write\""),
-		duration(samples_quantile(&t->now->samples, samples_before(t), "debrief_ledger_batch_seconds_bucket",
-					  "kind=\"write\"", 0.99),
+	fprintf(t->out, "commits %.1f/s, p99 <= %s\n",
+		rate(t, "debrief_ledger_batch_seconds_count", "kind=\"write\""),
+		duration(samples_quantile(&t->now->samples, samples_before(t),
+					  "debrief_ledger_batch_seconds_bucket", "kind=\"write\"", 0.99),
 			 p99));
 }
 
@@ -134,18 +135,19 @@ static void print_route(const struct table *t, struct span route)
 		const struct sample *sample = &t->now->samples.list[i];
 		struct span code = sample_label(sample, "code");
 
-		if (!span_is(sample->name, "debrief_http_requests_total") || !span_eq(sample_label(sample, "route"), route) ||
-		    code.n == 0)
+		if (!span_is(sample->name, "debrief_http_requests_total") ||
+		    !span_eq(sample_label(sample, "route"), route) || code.n == 0)
 			continue;
 		refused += code.p[0] == '4' ? sample->value : 0;
 		failed += code.p[0] == '5' ? sample->value : 0;
 	}
-	fprintf(t->out, "  %-38.*s %9.1f %9s %9s %9.0f ", SPAN_ARG(route), rate(t, "debrief_http_requests_total", label),
-		duration(samples_quantile(&t->now->samples, samples_before(t), "debrief_http_request_duration_seconds_bucket",
-					  label, 0.5),
+	fprintf(t->out, "  %-38.*s %9.1f %9s %9s %9.0f ", SPAN_ARG(route),
+		rate(t, "debrief_http_requests_total", label),
+		duration(samples_quantile(&t->now->samples, samples_before(t),
+					  "debrief_http_request_duration_seconds_bucket", label, 0.5),
 			 p50),
-		duration(samples_quantile(&t->now->samples, samples_before(t), "debrief_http_request_duration_seconds_bucket",
-					  label, 0.99),
+		duration(samples_quantile(&t->now->samples, samples_before(t),
+					  "debrief_http_request_duration_seconds_bucket", label, 0.99),
 			 p99),
 		refused);
 	print_bad(t, "", failed);
@@ -176,9 +178,14 @@ static void print_webhooks(const struct table *t)
 		fputs("   ", t->out);
 		print_bad(t, bad[i], total(t, "debrief_webhooks_total", label));
 	}
-	fprintf(t->out, "\n           half of them within %s of their event, half of the results readable within %s of the call\n",
-		duration(samples_quantile(&t->now->samples, samples_before(t), "debrief_webhook_lag_seconds_bucket", NULL, 0.5), lag),
-		duration(samples_quantile(&t->now->samples, samples_before(t), "debrief_result_lag_seconds_bucket", NULL, 0.5),
+	fprintf(t->out,
+		"\n           half of them within %s of their event, half of the results readable within %s "
+		"of the call\n",
+		duration(samples_quantile(&t->now->samples, samples_before(t),
+					  "debrief_webhook_lag_seconds_bucket", NULL, 0.5),
+			 lag),
+		duration(samples_quantile(&t->now->samples, samples_before(t),
+					  "debrief_result_lag_seconds_bucket", NULL, 0.5),
 			 readable));
 }
 
@@ -199,7 +206,8 @@ static void print_waiting(const struct table *t)
 {
 	char pending[32], unmatched[32], undecided[32];
 
-	fprintf(t->out, "waiting    sessions %.0f (oldest %s)   conversations %.0f (%s)   undecided %.0f (%s)   ",
+	fprintf(t->out,
+		"waiting    sessions %.0f (oldest %s)   conversations %.0f (%s)   undecided %.0f (%s)   ",
 		total(t, "debrief_pending_sessions", NULL),
 		duration(total(t, "debrief_pending_sessions_oldest_age_seconds", NULL), pending),
 		total(t, "debrief_unmatched_conversations", NULL),
@@ -236,13 +244,15 @@ static void print_memory(const struct table *t)
 		else
 			fprintf(t->out, "%s -   ", caches[i]);
 	}
-	fprintf(t->out, "\nclients    %.0f connections, %.0f of them parked\n", total(t, "debrief_http_connections", NULL),
-		total(t, "debrief_parked_clients", NULL));
-	fprintf(t->out, "process    %.1f %% of a processor, %s\n", 100 * rate(t, "process_cpu_seconds_total", NULL),
+	fprintf(t->out, "\nclients    %.0f connections, %.0f of them parked\n",
+		total(t, "debrief_http_connections", NULL), total(t, "debrief_parked_clients", NULL));
+	fprintf(t->out, "process    %.1f %% of a processor, %s\n",
+		100 * rate(t, "process_cpu_seconds_total", NULL),
 		bytes(total(t, "process_resident_memory_bytes", NULL), resident));
 }
 
-void status_print_table(FILE *out, const char *url, const struct reading *now, const struct reading *before, bool colour)
+void status_print_table(FILE *out, const char *url, const struct reading *now, const struct reading *before,
+			bool colour)
 {
 	struct table table = {.out = out, .now = now, .before = before, .colour = colour};
 
@@ -253,11 +263,13 @@ void status_print_table(FILE *out, const char *url, const struct reading *now, c
 		return;
 	}
 	/* a node that was started again counts from 0 */
-	if (before && (before->error || samples_sum(&before->samples, "process_start_time_seconds", NULL, NULL) !=
-						samples_sum(&now->samples, "process_start_time_seconds", NULL, NULL)))
+	if (before &&
+	    (before->error || samples_sum(&before->samples, "process_start_time_seconds", NULL, NULL) !=
+				      samples_sum(&now->samples, "process_start_time_seconds", NULL, NULL)))
 		table.before = NULL;
-	table.secs = table.before ? (double)(now->at_ms - table.before->at_ms) / 1e3
-				  : (double)now->at_ms / 1e3 - total(&table, "process_start_time_seconds", NULL);
+	table.secs = table.before
+			     ? (double)(now->at_ms - table.before->at_ms) / 1e3
+			     : (double)now->at_ms / 1e3 - total(&table, "process_start_time_seconds", NULL);
 	print_head(&table, url);
 	print_stores(&table);
 	print_routes(&table);

@@ -16,6 +16,7 @@ struct reading {
 };
 
 /* `before`: the reading that rates count from; NULL: since the node's start. */
-void status_print_table(FILE *out, const char *url, const struct reading *now, const struct reading *before, bool colour);
+void status_print_table(FILE *out, const char *url, const struct reading *now, const struct reading *before,
+			bool colour);
 
 #endif

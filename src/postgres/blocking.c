@@ -32,15 +32,16 @@ static bool take(struct postgres_blocking *postgres, const char *what, PGresult 
 	return false;
 }
 
-static const struct postgres_rows *run(struct postgres_blocking *postgres, const struct statement_text *text, size_t count,
-				       const char *const *params)
+static const struct postgres_rows *run(struct postgres_blocking *postgres, const struct statement_text *text,
+				       size_t count, const char *const *params)
 {
 	struct postgres_arrays arrays = {0};
 	PGresult *result;
 
 	if (text->merges) {
 		postgres_arrays_build(&arrays, 1, count, &params);
-		result = PQexecParams(postgres->conn, text->text, (int)count, NULL, arrays.values, arrays.lengths, arrays.formats, 0);
+		result = PQexecParams(postgres->conn, text->text, (int)count, NULL, arrays.values,
+				      arrays.lengths, arrays.formats, 0);
 		postgres_arrays_deinit(&arrays);
 	} else {
 		result = PQexecParams(postgres->conn, text->text, (int)count, NULL, params, NULL, NULL, 0);
@@ -54,20 +55,21 @@ static const struct postgres_rows *run(struct postgres_blocking *postgres, const
 	return (const struct postgres_rows *)postgres->result;
 }
 
-const struct postgres_rows *postgres_blocking_run(struct postgres_blocking *postgres, enum command command, size_t count,
-						  const char *const *params)
+const struct postgres_rows *postgres_blocking_run(struct postgres_blocking *postgres, enum command command,
+						  size_t count, const char *const *params)
 {
 	return run(postgres, &command_texts[command], count, params);
 }
 
-const struct postgres_rows *postgres_blocking_statement(struct postgres_blocking *postgres, enum statement statement,
-							size_t count, const char *const *params)
+const struct postgres_rows *postgres_blocking_statement(struct postgres_blocking *postgres,
+							enum statement statement, size_t count,
+							const char *const *params)
 {
 	return run(postgres, &statement_texts[statement], count, params);
 }
 
-struct postgres_rows *postgres_blocking_take(struct postgres_blocking *postgres, enum command command, size_t count,
-					     const char *const *params)
+struct postgres_rows *postgres_blocking_take(struct postgres_blocking *postgres, enum command command,
+					     size_t count, const char *const *params)
 {
 	PGresult *result;
 
@@ -109,7 +111,8 @@ static bool check_schema(struct postgres_blocking *postgres)
 	(void)span_to_int64(postgres_value((const struct postgres_rows *)result, 0, 0), &version);
 	if (version >= migrate_newest_version())
 		return true;
-	fprintf(postgres->err, "debrief: the ledger's schema is version %lld, this binary needs %d: run debrief migrate\n",
+	fprintf(postgres->err,
+		"debrief: the ledger's schema is version %lld, this binary needs %d: run debrief migrate\n",
 		(long long)version, migrate_newest_version());
 	return false;
 }
@@ -126,7 +129,8 @@ struct postgres_blocking *postgres_blocking_open(const char *conninfo, const cha
 	}
 	postgres = xcalloc(1, sizeof(*postgres));
 	postgres->err = err;
-	postgres->conn = PQconnectdbParams((const char *const *)parsed.keywords, (const char *const *)parsed.values, 0);
+	postgres->conn = PQconnectdbParams((const char *const *)parsed.keywords,
+					   (const char *const *)parsed.values, 0);
 	postgres_conninfo_free(&parsed);
 	if (PQstatus(postgres->conn) != CONNECTION_OK)
 		fprintf(err, "debrief: %s", PQerrorMessage(postgres->conn));

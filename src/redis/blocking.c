@@ -29,7 +29,8 @@ static enum step call_on_reply(void *ctx, const struct redis_reply *reply)
 	struct blocking_call *call = ctx;
 
 	if (reply->status != CALL_OK) {
-		fprintf(call->redis->err, "debrief: redis: %s: %.*s\n", call_status_name(reply->status), SPAN_ARG(reply->error));
+		fprintf(call->redis->err, "debrief: redis: %s: %.*s\n", call_status_name(reply->status),
+			SPAN_ARG(reply->error));
 		call->count = -1;
 		return DONE;
 	}
@@ -63,15 +64,16 @@ static int call_wait(struct blocking_call *call, enum step step)
 	return call->count;
 }
 
-int redis_blocking_script(struct redis_blocking *redis, struct arena *arena, enum script script, size_t key_count,
-			  const struct span *keys, size_t arg_count, const struct span *args, struct span **values)
+int redis_blocking_script(struct redis_blocking *redis, struct arena *arena, enum script script,
+			  size_t key_count, const struct span *keys, size_t arg_count,
+			  const struct span *args, struct span **values)
 {
 	struct blocking_call call;
 	int count;
 
 	call_init(&call, redis, arena);
-	count = call_wait(&call, redis_script(redis->redis, &call.job, script, key_count, keys, arg_count, args, call_on_reply,
-					      &call));
+	count = call_wait(&call, redis_script(redis->redis, &call.job, script, key_count, keys, arg_count,
+					      args, call_on_reply, &call));
 	*values = call.values;
 	return count;
 }
@@ -84,7 +86,8 @@ bool redis_blocking_command(struct redis_blocking *redis, size_t count, const st
 
 	arena_init(&arena);
 	call_init(&call, redis, &arena);
-	ok = call_wait(&call, redis_command(redis->redis, &call.job, count, words, call_on_reply, &call)) >= 0;
+	ok = call_wait(&call, redis_command(redis->redis, &call.job, count, words, call_on_reply, &call)) >=
+	     0;
 	arena_deinit(&arena);
 	return ok;
 }

@@ -24,8 +24,9 @@ static void assert_json(const char *line, const char *json)
 static void pairs_become_members(void **state)
 {
 	(void)state;
-	assert_json("ts=2026-11-25T01:02:03.004Z level=info event=save n=3", "{\"ts\":\"2026-11-25T01:02:03.004Z\","
-									   "\"level\":\"info\",\"event\":\"save\",\"n\":\"3\"}");
+	assert_json("ts=2026-11-25T01:02:03.004Z level=info event=save n=3",
+		    "{\"ts\":\"2026-11-25T01:02:03.004Z\","
+		    "\"level\":\"info\",\"event\":\"save\",\"n\":\"3\"}");
 	assert_json("a=\"b c\" d=e", "{\"a\":\"b c\",\"d\":\"e\"}");
 	assert_json("a= b=c", "{\"a\":\"\",\"b\":\"c\"}");
 	assert_json("a=\"\" b=c", "{\"a\":\"\",\"b\":\"c\"}");
@@ -36,9 +37,11 @@ static void pairs_become_members(void **state)
 static void numbers_are_told_by_their_key(void **state)
 {
 	(void)state;
-	assert_json("status=200 duration_ms=0.045 worker=1", "{\"status\":200,\"duration_ms\":0.045,\"worker\":1}");
+	assert_json("status=200 duration_ms=0.045 worker=1",
+		    "{\"status\":200,\"duration_ms\":0.045,\"worker\":1}");
 	/* an id stays a string, whatever it looks like; and what is no number of JSON does too */
-	assert_json("session=12 status=012 duration_ms=1.", "{\"session\":\"12\",\"status\":\"012\",\"duration_ms\":\"1.\"}");
+	assert_json("session=12 status=012 duration_ms=1.",
+		    "{\"session\":\"12\",\"status\":\"012\",\"duration_ms\":\"1.\"}");
 	assert_json("duration_ms=-1 lag_ms=", "{\"duration_ms\":\"-1\",\"lag_ms\":\"\"}");
 }
 
