@@ -23,7 +23,7 @@ def prepare(bench, lab, port, count):
 def send(bench, port, batch):
     sent = bench.pace(port, batch.listing, connections=CONNECTIONS).result()
     if sent.errors:
-        raise LabError(f"{sent.errors} of {sent.requests} webhooks were not answered 200")
+        raise LabError(f"{sent.errors} of {sent.requests} webhooks were not answered 200; the last: {sent.error_status}")
     return sent
 
 
