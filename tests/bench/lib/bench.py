@@ -87,7 +87,7 @@ class Bench:
         saved = self.pace(port, self.listing(
             ("POST", "/api/save-interview", mint(lab, user), None, save_body(sid)) for user, sid in people)).result()
         if saved.errors:
-            raise LabError(f"{saved.errors} of {len(people)} saves failed")
+            raise LabError(f"{saved.errors} of {len(people)} saves failed, the last with status {saved.error_status}")
         return saved
 
 
@@ -113,6 +113,7 @@ class Paced:
         self.requests, self.errors = words[0], words[1]
         self.per_sec = self.requests / (max(words[2], 1) / 1e6)
         self.p50_ms, self.p99_ms, self.p999_ms, self.max_ms = (word / 1000 for word in words[3:7])
+        self.error_status = words[7]
 
 
 def exchange(port, method, path, headers=None, body=None, timeout=30):

@@ -7,6 +7,7 @@ import time
 from lab import LabError, wait_for
 
 from .bench import memory
+from .cpu import Meter
 from .peers import Express
 from .webhooks import CONNECTIONS, MIB, kept, prepare, send, settled
 
@@ -20,6 +21,7 @@ def measure(bench):
         node = lab.nodes[0]
         benchmark = bench.report.benchmark(f"Postgres stopped: webhooks of 40 KB, {CONNECTIONS} connections, {count} a round")
         theirs, ours, drains, bares = [], [], [], []
+        meter = Meter(node=node, Redis=lab.redis_server)
         for _ in range(max(2, bench.rounds - 2)):
             with contextlib.ExitStack() as peers:
                 express = bench.peer(peers, "express + pg", lambda: Express(bench, lab))
@@ -30,7 +32,9 @@ def measure(bench):
             lab.postgres_server.stop()
             wait_for(lambda: not node.sees("ledger"), "the node to see that Postgres is away")
             ours.append(send(bench, node.port, batch))
+            meter.start()
             drains.append(drain(lab, before, count))
+            meter.stop(count)
             bares.append(bare_insert(bench, lab, before, count))
         benchmark.add_rates("debrief, Postgres stopped", ours)
         if theirs:
@@ -38,6 +42,7 @@ def measure(bench):
             benchmark.claim("webhooks, Postgres stopped: against Express + pg", benchmark.ratio(ours, theirs), 6)
         benchmark.add("bare libpq insert of the rows", bares, "rows/s")
         benchmark.add("debrief, drain", drains, "rows/s")
+        meter.report(benchmark, "debrief, drain")
         benchmark.claim("webhooks, Postgres stopped: p99", statistics.median(r.p99_ms for r in ours), 50, "ms", "≤")
         benchmark.claim("drain: of a bare insert of the same rows", benchmark.ratio(drains, bares, float), 0.6)
         benchmark.claim("peak memory through outage and drain", memory(node.pid, "VmHWM") / MIB, 256, "MiB", "≤")

@@ -4,6 +4,7 @@ import os
 import pathlib
 import pwd
 import shutil
+import signal
 import subprocess
 
 from lab import LabError
@@ -140,7 +141,8 @@ class Nginx(KeyServer):
             text = text.replace(f"@{name}@", str(value))
         config = self.bench.scratch.path / "nginx.conf"
         config.write_text(text)
-        self.process = spawn([program, "-e", self.bench.scratch.path / "nginx-error.log", "-c", config], self.log)
+        self.process = spawn([program, "-e", self.bench.scratch.path / "nginx-error.log", "-c", config], self.log,
+                             death_signal=signal.SIGTERM)
 
     def kill(self):
         """The master's SIGKILL would leave its worker behind."""

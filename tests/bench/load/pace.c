@@ -5,14 +5,15 @@
  * from there, so that a server that stalls can't hide the requests that it kept from being sent.
  * RATE 0 sends every line once, as fast as the connections allow.
  *
- * Prints "RESULT <answered> <errors> <microseconds> <p50> <p99> <p999> <greatest>", latencies in µs. */
+ * Prints "RESULT <answered> <errors> <microseconds> <p50> <p99> <p999> <greatest> <status of
+ * the last error>", latencies in µs; status 0: no reply. */
 #include "client.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { CONNECTIONS_MAX = 1024, DRAIN_SECS = 20 };
+enum { CONNECTIONS_MAX = 1024, DRAIN_SECS = 20, ALL_SECS = 300 };
 
 struct line {
 	const char *method, *path, *token, *header, *body;
@@ -27,6 +28,7 @@ static struct {
 	size_t line_count;
 	double per_us; /* 0: as fast as possible */
 	size_t total, sent, answered, errors;
+	int error_status; /* of the last */
 	int64_t *latencies_us;
 	int64_t began_us, ended_us;
 } pace;
@@ -88,7 +90,10 @@ static void on_reply(struct client *client, int status)
 	int64_t now_us = client_now_us();
 
 	pace.latencies_us[pace.answered++] = now_us - pace.due_us[client - pace.clients];
-	pace.errors += status != 200 && status != 304;
+	if (status != 200 && status != 304) {
+		pace.errors++;
+		pace.error_status = status;
+	}
 	pace.ended_us = now_us;
 	if (pace.answered == pace.total)
 		event_base_loopbreak(pace.base);
@@ -130,7 +135,7 @@ int main(int argc, char **argv)
 		give(&pace.clients[i]);
 	}
 	event_add(event_new(pace.base, -1, EV_PERSIST, on_tick, NULL), &tick);
-	longest = (struct timeval){.tv_sec = (time_t)secs + DRAIN_SECS};
+	longest = (struct timeval){.tv_sec = rate > 0 ? (time_t)secs + DRAIN_SECS : ALL_SECS};
 	event_base_loopexit(pace.base, &longest);
 	event_base_dispatch(pace.base);
 
@@ -145,6 +150,6 @@ int main(int argc, char **argv)
 	for (size_t i = 0; i < 4; i++)
 		printf(" %lld", (long long)client_quantile(pace.latencies_us, pace.total,
 							   (const double[]){0.5, 0.99, 0.999, 1}[i]));
-	putchar('\n');
+	printf(" %d\n", pace.error_status);
 	return 0;
 }

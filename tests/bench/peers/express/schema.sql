@@ -1,5 +1,5 @@
 -- What the Express peer keeps: the same content as Debrief's ledger, with the plainest tables
--- that can answer the four endpoints. Documents are compressed as Debrief's are.
+-- that can answer the four endpoints. Documents have the types and the compression of Debrief's.
 CREATE TABLE sessions (
 	id uuid PRIMARY KEY DEFAULT gen_random_uuid(),
 	user_id uuid NOT NULL,
@@ -22,7 +22,7 @@ CREATE TABLE interviews (
 	status text NOT NULL,
 	started_at timestamptz,
 	duration_secs int,
-	transcript jsonb,
+	transcript json,
 	analysis jsonb,
 	metadata jsonb,
 	payload jsonb,

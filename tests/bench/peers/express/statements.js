@@ -35,7 +35,7 @@ module.exports = {
     WITH kept AS (
       INSERT INTO interviews AS i (conversation_id, user_id, agent_id, status, started_at, duration_secs,
         transcript, analysis, metadata, payload, evaluation_status)
-      VALUES ($1, $2::uuid, $3, $4, to_timestamp($5::bigint), $6::int, $7::jsonb, $8::jsonb, $9::jsonb, $10::jsonb, $11)
+      VALUES ($1, $2::uuid, $3, $4, to_timestamp($5::bigint), $6::int, $7::json, $8::jsonb, $9::jsonb, $10::jsonb, $11)
       ON CONFLICT (conversation_id) DO UPDATE SET
         status = excluded.status, duration_secs = excluded.duration_secs, transcript = excluded.transcript,
         analysis = excluded.analysis, metadata = excluded.metadata, payload = excluded.payload,
