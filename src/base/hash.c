@@ -1,6 +1,7 @@
 /* SipHash (Aumasson, Bernstein: "SipHash: a fast short-input PRF", 2012; the 128 bit variant of 2013). */
 #include "base/hash.h"
 
+#include <endian.h>
 #include <stdlib.h>
 #include <sys/random.h>
 
@@ -38,6 +39,7 @@ static inline void rounds(struct state *s, int count)
 	}
 }
 
+/* Of fewer than eight bytes. */
 static inline uint64_t word_at(const char *p, size_t n)
 {
 	uint64_t word = 0;
@@ -54,7 +56,8 @@ static inline void absorb(struct state *s, struct span data, int count)
 	uint64_t word;
 
 	for (; data.n - at >= 8; at += 8) {
-		word = word_at(data.p + at, 8);
+		memcpy(&word, data.p + at, 8);
+		word = le64toh(word);
 		s->v3 ^= word;
 		rounds(s, count);
 		s->v0 ^= word;

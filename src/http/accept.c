@@ -1,7 +1,6 @@
 /* Content negotiation (RFC 9110, 12.4.2 and 12.5): lists with weights. */
 #include <event2/http.h>
 #include <event2/keyvalq_struct.h>
-#include <strings.h>
 #include <sys/queue.h>
 
 #include "http/exchange.h"
@@ -56,7 +55,7 @@ bool request_accepts_coding(const struct request *req, const char *coding)
 	if (evreq == NULL)
 		return false;
 	TAILQ_FOREACH(header, evhttp_request_get_input_headers(evreq), next) {
-		if (strcasecmp(header->key, "Accept-Encoding") != 0)
+		if (!http_name_is(header->key, "Accept-Encoding"))
 			continue;
 		http_accept_coding(span_of(header->value), coding, &wanted, &any);
 		http_accept_coding(span_of(header->value), "identity", &identity, &any_identity);

@@ -10,6 +10,8 @@
 #ifndef DEBRIEF_HTTP_EXCHANGE_H
 #define DEBRIEF_HTTP_EXCHANGE_H
 
+#include <strings.h>
+
 #include "base/throttle.h"
 #include "http/connection.h"
 
@@ -79,6 +81,12 @@ struct http_exchange {
 	char request_id[HTTP_REQUEST_ID_MAX + 1];
 	char peer[INET_TEXT_SIZE];
 };
+
+/* Names of headers are compared without case. Most differ in their first letter. */
+static inline bool http_name_is(const char *name, const char *wanted)
+{
+	return ((name[0] ^ wanted[0]) & ~0x20) == 0 && strcasecmp(name, wanted) == 0;
+}
 
 /* Compiled once; NULL if a pattern has too many segments or parameters. */
 struct http_routes *http_routes_new(const struct http_route *routes, size_t count);

@@ -2,7 +2,6 @@
 #include <event2/http.h>
 #include <event2/keyvalq_struct.h>
 #include <stdlib.h>
-#include <strings.h>
 #include <sys/queue.h>
 
 #include "base/clock.h"
@@ -34,7 +33,7 @@ static size_t forwarded_headers(struct http_exchange *ex, struct span values[FOR
 	size_t count = 0;
 
 	TAILQ_FOREACH(header, evhttp_request_get_input_headers(ex->evreq), next) {
-		if (strcasecmp(header->key, "X-Forwarded-For") != 0)
+		if (!http_name_is(header->key, "X-Forwarded-For"))
 			continue;
 		if (count == FORWARDED_HEADERS_MAX) {
 			memmove(values, values + 1, (FORWARDED_HEADERS_MAX - 1) * sizeof(*values));

@@ -7,7 +7,6 @@
 #include <event2/http.h>
 #include <event2/keyvalq_struct.h>
 #include <stdlib.h>
-#include <strings.h>
 #include <sys/queue.h>
 
 #include "base/pool.h"
@@ -34,8 +33,8 @@ static char *evhttp_copy(const char *p, size_t n)
 /* Those that evhttp looks for when it sends a reply. */
 static bool is_evhttps(const char *name)
 {
-	return strcasecmp(name, "Content-Length") == 0 || strcasecmp(name, "Connection") == 0 ||
-	       strcasecmp(name, "Transfer-Encoding") == 0 || strcasecmp(name, "Date") == 0;
+	return http_name_is(name, "Content-Length") || http_name_is(name, "Connection") ||
+	       http_name_is(name, "Transfer-Encoding") || http_name_is(name, "Date");
 }
 
 void http_head_add(struct http_exchange *ex, const char *name, const char *value)
@@ -53,7 +52,7 @@ void http_head_add(struct http_exchange *ex, const char *name, const char *value
 	text_add(head, span_of(name));
 	text_add(head, SPAN(": "));
 	text_add(head, span_of(value));
-	ex->has_cache_control = ex->has_cache_control || strcasecmp(name, "Cache-Control") == 0;
+	ex->has_cache_control = ex->has_cache_control || http_name_is(name, "Cache-Control");
 }
 
 void http_head_clear(struct http_exchange *ex)

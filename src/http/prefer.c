@@ -1,7 +1,6 @@
 /* Prefer (RFC 7240). */
 #include <event2/http.h>
 #include <event2/keyvalq_struct.h>
-#include <strings.h>
 #include <sys/queue.h>
 
 #include "http/exchange.h"
@@ -59,7 +58,7 @@ struct span request_preference(const struct request *req, const char *name)
 	if (evreq == NULL)
 		return SPAN_ABSENT;
 	TAILQ_FOREACH(header, evhttp_request_get_input_headers(evreq), next)
-		if (strcasecmp(header->key, "Prefer") == 0 && http_preference(span_of(header->value), name, &value))
+		if (http_name_is(header->key, "Prefer") && http_preference(span_of(header->value), name, &value))
 			return value;
 	return SPAN_ABSENT;
 }

@@ -4,7 +4,6 @@
 #include <event2/event.h>
 #include <event2/http.h>
 #include <event2/keyvalq_struct.h>
-#include <strings.h>
 #include <sys/queue.h>
 
 static int hex_value(char c)
@@ -61,9 +60,14 @@ void *request_app(const struct request *req)
 struct span request_header(const struct request *req, const char *name)
 {
 	struct evhttp_request *evreq = req->exchange->evreq;
-	const char *value = evreq ? evhttp_find_header(evhttp_request_get_input_headers(evreq), name) : NULL;
+	const struct evkeyval *header;
 
-	return value ? span_trim(span_of(value)) : SPAN_ABSENT;
+	if (evreq == NULL)
+		return SPAN_ABSENT;
+	TAILQ_FOREACH(header, evhttp_request_get_input_headers(evreq), next)
+		if (http_name_is(header->key, name))
+			return span_trim(span_of(header->value));
+	return SPAN_ABSENT;
 }
 
 struct span request_param(const struct request *req, const char *name)
@@ -153,7 +157,7 @@ bool request_has_etag(const struct request *req, const char *etag)
 	TAILQ_FOREACH(header, evhttp_request_get_input_headers(evreq), next) {
 		struct span list;
 
-		if (strcasecmp(header->key, "If-None-Match") != 0)
+		if (!http_name_is(header->key, "If-None-Match"))
 			continue;
 		list = span_trim(span_of(header->value));
 		if (span_is(list, "*") || list_has_etag(list, wanted))

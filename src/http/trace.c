@@ -3,7 +3,6 @@
 
 #include <event2/http.h>
 #include <event2/keyvalq_struct.h>
-#include <strings.h>
 #include <sys/queue.h>
 
 void http_take_trace(struct http_exchange *ex)
@@ -12,7 +11,7 @@ void http_take_trace(struct http_exchange *ex)
 	struct span found = SPAN_ABSENT;
 
 	TAILQ_FOREACH (header, evhttp_request_get_input_headers(ex->evreq), next) {
-		if (strcasecmp(header->key, "traceparent") != 0)
+		if (!http_name_is(header->key, "traceparent"))
 			continue;
 		if (found.p)
 			return; /* of two, neither can be trusted */
