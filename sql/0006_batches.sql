@@ -10,11 +10,10 @@ LANGUAGE sql IMMUTABLE PARALLEL SAFE RETURN (timestamp 'epoch' + ms * interval '
 ALTER TABLE interviews ALTER COLUMN transcript DROP DEFAULT, ALTER COLUMN transcript TYPE json USING transcript::json;
 ALTER TABLE interviews ALTER COLUMN transcript SET COMPRESSION lz4;
 
--- What is written before it has an owner, a link or a decision stays out of the indexes that are about them.
-DROP INDEX debrief_interviews_user, debrief_interviews_user_start, debrief_interviews_unowned;
+-- What is written before it has an owner or a link stays out of the indexes that are about them.
+DROP INDEX debrief_interviews_user, debrief_interviews_user_start;
 CREATE INDEX debrief_interviews_user ON interviews
 	(user_id, (COALESCE(started_at, received_at)), (COALESCE(ended_at, received_at))) WHERE user_id IS NOT NULL;
-CREATE INDEX debrief_interviews_unowned ON interviews (received_at) WHERE user_id IS NULL AND NOT undecided;
 DROP INDEX debrief_sessions_conversation, debrief_sessions_interview;
 CREATE UNIQUE INDEX debrief_sessions_conversation ON interview_sessions (conversation_id)
 	WHERE conversation_id IS NOT NULL;

@@ -15,7 +15,7 @@ WITH pending AS (
 	 ORDER BY created_at LIMIT 5000)
 	UNION ALL
 	(SELECT received_at FROM interviews
-	 WHERE user_id IS NULL AND NOT undecided AND received_at > now() - $2::bigint * interval '1 second'
+	 WHERE user_id IS NULL AND received_at > now() - $2::bigint * interval '1 second'
 	 ORDER BY received_at LIMIT 5000)
 ), undecided AS (
 	(SELECT updated_at AS at FROM interview_sessions WHERE undecided ORDER BY updated_at LIMIT 5000)
