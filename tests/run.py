@@ -20,7 +20,7 @@ import fuzzing  # noqa: E402
 LOGS = ROOT / "build" / "test-logs"
 INTEGRATION = ROOT / "tests" / "integration"
 BROWSER = ROOT / "tests" / "browser"
-PYTEST_SECS = 420
+PYTEST_SECS = 1200
 FUZZ_SECS = 10
 TORTURE_SECS = 240
 TORTURE_SEED = 2
