@@ -13,19 +13,19 @@ def test_a_waiting_page_asks_once_in_25_s_and_shows_the_result_at_once(page, vis
 
     def polls():
         return [at for _, _, _, at in visitor.sent("GET", f"/by-session/{sid}")]
-    # One that is answered at once, and one that is held.
-    began = eventually(lambda: len(polls()) >= 2 and polls(), "the held request")[1]
-    eventually(lambda: len(polls()) > 2, "the request after the held one", timeout=PARKED_SECS + 15)
-    times = polls()
-    assert len(times) == 3
-    assert times[2] - began >= PARKED_SECS - 1
+    def held_once():
+        times = polls()
+        return len(times) >= 3 and times[-1] - times[-2] >= PARKED_SECS - 1 and times
+    times = eventually(held_once, "a request that was held, and the next", timeout=PARKED_SECS + 20)
+    # One that is answered at once, perhaps one that the save of the end overtook, the held one, the next.
+    assert len(times) <= 4
 
     [conversation] = [c for c in page.simulator.conversations.values() if c.user_id == visitor.user]
     delivery = page.simulator.send(conversation.id)
     assert delivery.wait() == 200
     shown = visitor.shown("Your feedback")
     assert shown - delivery.attempts[0].at < PROMPT_SECS
-    assert len(polls()) <= 4  # the held one was answered; all was there then
+    assert len(polls()) <= len(times) + 1  # the held one was answered; all was there then
 
 
 def test_what_is_loaded_is_small_and_has_no_voice_sdk(page, visit):
