@@ -46,7 +46,12 @@ static char worker_error[256];
 
 struct postgres *worker_ledger_writer(struct worker *worker, const char *lock)
 {
-	return worker->ledger_writers[partition_of(span_of(lock), (int64_t)worker->ledger_writer_count)];
+	size_t count = worker->ledger_writer_count, of_users = (count + 1) / 2, of_conversations = count / 2;
+	struct postgres **first = worker->ledger_writers;
+
+	if (lock[0] != '~' || of_conversations == 0)
+		return first[partition_of(span_of(lock), (int64_t)of_users)];
+	return first[of_users + partition_of(span_of(lock), (int64_t)of_conversations)];
 }
 
 bool worker_ledger_is_away(const struct worker *worker)

@@ -76,7 +76,8 @@ const char *worker_window_param(const struct worker *worker, struct arena *arena
 const char *worker_claim_unowned_param(const struct worker *worker);
 
 /* The connection for a write that locks `lock` first: always the same one, so that a
- * user's writes follow one another there instead of waiting for each other in Postgres. */
+ * user's writes follow one another there instead of waiting for each other in Postgres. Users' locks and
+ * conversations' ("~…") have connections of their own: what is alike is merged in a batch. */
 struct postgres *worker_ledger_writer(struct worker *worker, const char *lock);
 
 /* Known to be away, or silent for longer than an answer may wait for it: no use asking. */

@@ -10,6 +10,7 @@
 #include <libpq-fe.h>
 #include <sys/queue.h>
 
+#include "postgres/merge.h"
 #include "postgres/postgres.h"
 
 struct event;
@@ -40,24 +41,6 @@ struct postgres_member {
 	const PGresult *failure;              /* the batch's, if it is this one's */
 };
 TAILQ_HEAD(postgres_members, postgres_member);
-
-/* One statement sent, for one or more members of the batch that follow one another in it. */
-struct postgres_execution {
-	enum statement statement;
-	struct postgres_member *first; /* NULL: locks for all of them */
-	size_t members;
-	size_t query;                  /* its place among their statements */
-};
-
-/* Parameters of an execution as arrays, in Postgres's binary format. */
-enum { POSTGRES_PARAMS_MAX = 32 };
-struct postgres_arrays {
-	char *bytes;
-	size_t size;
-	const char *values[POSTGRES_PARAMS_MAX];
-	int lengths[POSTGRES_PARAMS_MAX];
-	int formats[POSTGRES_PARAMS_MAX];
-};
 
 /* libpq's two arrays, NULL-terminated, with what we add to the user's settings. */
 struct postgres_conninfo {
@@ -138,19 +121,6 @@ void postgres_member_drop(struct postgres *postgres, struct postgres_members *li
 			  struct postgres_member *member, enum call_status status);
 void postgres_members_answer(struct postgres *postgres, struct postgres_members *members);
 void postgres_run_answered(struct postgres *postgres);
-
-/* arrays.c. `rows` has the parameters of each of `count` calls, `columns` of them each; `arrays` is zeroed
- * before its first use, and freed by postgres_arrays_deinit(). */
-void postgres_arrays_build(struct postgres_arrays *arrays, size_t count, size_t columns, const char *const *const *rows);
-void postgres_arrays_deinit(struct postgres_arrays *arrays);
-/* A row of a merged result as a result of its own, without the first column; of a negative row: no rows. */
-PGresult *postgres_result_of(const PGresult *merged, int row);
-
-/* merge.c. Moves the next batch from `alone` or `queued` to `sent`, and sends it. False if libpq refuses. */
-void postgres_batch_collect(struct postgres *postgres);
-bool postgres_batch_send(struct postgres *postgres) __attribute__((warn_unused_result));
-/* Gives an execution's result to its members, or frees it. */
-void postgres_batch_give(const struct postgres_execution *execution, PGresult *result);
 
 /* batch.c */
 void postgres_send_batch(struct postgres *postgres);
