@@ -1,5 +1,6 @@
 -- Whose a conversation is: the named user, else the owner of the named session, else the user with
 -- the earliest claim whose session lies within the match window.
+-- uses clock facts conversations
 --
 -- The holder is the user whose bucket the conversation is in. It changes here from nobody to
 -- the owner; from one user to another only by `settle`, after it was taken out of the
@@ -54,7 +55,7 @@ local function set_claim(fact)
   if not known then claim_count = claim_count + 1 end
   if known and known.user ~= fact.user then known = nil end
   claims[fact.sid] = merge_session(known, fact)
-  changed['k:' .. fact.sid] = encode_fact(claims[fact.sid])
+  changed['k:' .. fact.sid] = encode_session(claims[fact.sid])
 end
 
 if not hydrated and request.hydrate then
@@ -63,7 +64,7 @@ if not hydrated and request.hydrate then
   for _, fact in ipairs(h.claims) do set_claim(fact) end
   -- of two words on the holder the one of the later epoch: this Redis may have come back older
   if not entry.e or (h.content and h.content.epoch > epoch) then holder = h.holder end
-  epoch = math.max(epoch + 1, now_us(), h.content and h.content.epoch + 1 or 0)
+  epoch = math.max(epoch + 1, now_us, h.content and h.content.epoch + 1 or 0)
   if h.content and h.content.named_session and h.named_owner then
     owners[h.content.named_session] = h.named_owner
     changed['o:' .. h.content.named_session] = h.named_owner
@@ -111,31 +112,34 @@ end
 local former, leaving = '', false
 if holder and holder ~= owner then
   former, leaving = holder, true
-  epoch = math.max(epoch + 1, now_us())
+  epoch = math.max(epoch + 1, now_us)
 elseif owner and (not holder or entry.l) then
   -- also when it was leaving and is to stay after all: someone may be about to take it out
   holder = owner
-  epoch = math.max(epoch + 1, now_us())
+  epoch = math.max(epoch + 1, now_us)
 end
 
+local told = ''
 if hydrated or request.hydrate then changed.r = replid end
 if content then
   content.epoch = nil -- the entry's own counts
-  changed.c = encode_fact(content)
+  told = encode_conversation(content)
+  changed.c = told
 end
-changed.e = string.format('%.0f', epoch)
+changed.e = digits(epoch)
 if holder then changed.h = holder elseif entry.h then redis.call('HDEL', key, 'h') end
 if leaving then changed.l = '1' elseif entry.l then redis.call('HDEL', key, 'l') end
+local fields = {}
 for field, value in pairs(changed) do
-  if entry[field] ~= value then redis.call('HSET', key, field, value) end
+  if entry[field] ~= value then fields[#fields + 1], fields[#fields + 2] = field, value end
 end
+set_fields(key, fields)
 redis.call('PEXPIRE', key, ttl)
 
 if request.check and owner and owner ~= request.check then return {'CONFLICT'} end
 
 local sessions = {}
 for _, s in pairs(claims) do
-  if s.user == owner then sessions[#sessions + 1] = s end
+  if s.user == owner then sessions[#sessions + 1] = encode_session(s) end
 end
-return {'OK', owner or '', former, string.format('%.0f', epoch), content and encode_fact(content) or '',
-  json_array(sessions), emptied_at(KEYS[2]), string.format('%.0f', now_ms())}
+return {'OK', owner or '', former, digits(epoch), told, '[' .. table.concat(sessions, ',') .. ']', emptied_at(KEYS[2]), digits(now_ms)}

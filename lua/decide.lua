@@ -5,6 +5,7 @@
 -- read. Groups that are not covered are not kept: who asks for them brings them back. A fact that only
 -- the journal holds can't be brought back, and is pinned: its group stays, for the views' sake, and is
 -- left out of decisions until it is covered.
+-- uses clock facts conversations ranges groups link
 --
 -- KEYS[1]  the user's bucket: hash {r: replid, revision, covered: ranges, s:<sid>: session fact,
 --          c:<cid>: conversation fact with its epoch, x:<cid>: epoch at which the conversation left,
@@ -12,11 +13,11 @@
 -- KEYS[2]  when its partition was found empty (emptied_at)
 -- ARGV[1]  replid of this Redis, as the caller knows it
 -- ARGV[2]  TTL in ms
--- ARGV[3]  request: {window: ms, sessions: [fact …], conversations: [fact with epoch …],
---            removed: [{cid, epoch, fact} …], view?: sid, floor: revision that the ledger is known to be at,
+-- ARGV[3]  request: {window: ms, removed: [{cid, epoch, fact} …], view?: sid, floor: revision that the ledger is known to be at,
 --            hydrate: [{revision, covered: ranges, sessions, conversations, gone: [{cid, epoch} …]} …],
 --            pin?: 's:<sid>' or 'c:<cid>'  of a fact that the ledger does not have yet,
 --            force?: true                  the ledger can't be asked: decide on what is here}
+-- ARGV[4]  [session fact …], ARGV[5] [conversation fact with epoch …]: what is told
 -- Reply    {'HYDRATE', ranges, [cid …]}  nothing was taken: ask the ledger, call again with all it said so far
 --          {'FULL'}                      more than WINDOW_MAX facts within one window, or a group of more
 --                                        than GROUP_MAX; nothing was taken
@@ -34,14 +35,17 @@ local window = request.window
 
 local raw = redis.call('HGETALL', key)
 local old, sessions, conversations, left_at, pinned = {}, {}, {}, {}, {}
+local text = {} -- {field: the fact as it stands in the bucket}, of those that are still the same
 for i = 1, #raw, 2 do
   local field, value = raw[i], raw[i + 1]
   old[field] = value
   local kind, id = field:sub(1, 2), field:sub(3)
   if kind == 's:' then
     sessions[id] = cjson.decode(value)
+    text[field] = value
   elseif kind == 'c:' then
     conversations[id] = cjson.decode(value)
+    text[field] = value
   elseif kind == 'x:' then
     left_at[id] = tonumber(value)
   elseif kind == 'p:' then
@@ -63,9 +67,15 @@ local function take_conversation(fact)
   local epoch, known, cid = fact.epoch or 0, conversations[fact.cid], fact.cid
   if left_at[cid] and epoch <= left_at[cid] then return end
   left_at[cid] = nil
+  text['c:' .. cid] = nil
   local known_epoch = known and known.epoch or 0
   conversations[cid] = merge_conversation(known, fact)
   conversations[cid].epoch = math.max(epoch, known_epoch)
+end
+
+local function take_session(fact)
+  sessions[fact.sid] = merge_session(sessions[fact.sid], fact)
+  text['s:' .. fact.sid] = nil
 end
 
 local function drop_conversation(cid, epoch)
@@ -73,12 +83,11 @@ local function drop_conversation(cid, epoch)
   left_at[cid] = math.max(left_at[cid] or 0, epoch)
 end
 
-local heard = {} -- ids that the bucket or the ledger had before this request
-for field in pairs(old) do heard[field] = true end
+local heard = {} -- ids that the ledger had before this request; those that the bucket had are in `old`
 for _, h in ipairs(request.hydrate) do
   revision = math.max(revision, h.revision)
   for _, fact in ipairs(h.sessions) do
-    sessions[fact.sid] = merge_session(sessions[fact.sid], fact)
+    take_session(fact)
     heard['s:' .. fact.sid] = true
   end
   for _, fact in ipairs(h.conversations) do
@@ -95,19 +104,28 @@ end
 -- ── what is new ──
 
 local touched, gone, ghosts = {}, {}, {}
-for _, fact in ipairs(request.sessions) do
-  sessions[fact.sid] = merge_session(sessions[fact.sid], fact)
-  touched['s:' .. fact.sid] = true
+for _, fact in ipairs(cjson.decode(ARGV[4])) do
+  local field = 's:' .. fact.sid
+  -- the one session that is told of is mostly known as it is
+  if not text[field] or '[' .. text[field] .. ']' ~= ARGV[4] then take_session(fact) end
+  touched[field] = true
 end
-for _, fact in ipairs(request.conversations) do
-  take_conversation(fact)
-  if conversations[fact.cid] then touched['c:' .. fact.cid] = true end
+local told = cjson.decode(ARGV[5])
+for _, fact in ipairs(told) do
+  local field = 'c:' .. fact.cid
+  if not text[field] or '[' .. text[field] .. ']' ~= ARGV[5] then
+    local known = conversations[fact.cid]
+    take_conversation(fact)
+    -- a single new one is kept as it was told: conversation_index encoded it
+    if not known and #told == 1 and conversations[fact.cid] then text[field] = ARGV[5]:sub(2, -2) end
+  end
+  if conversations[fact.cid] then touched[field] = true end
 end
 for _, removed in ipairs(request.removed) do
   local known = conversations[removed.cid]
   if not known or known.epoch <= removed.epoch then
     drop_conversation(removed.cid, removed.epoch)
-    gone[#gone + 1] = {cid = removed.cid, epoch = removed.epoch}
+    gone[#gone + 1] = '{"cid":' .. encode(removed.cid) .. ',"epoch":' .. digits(removed.epoch) .. '}'
     -- it still has its neighbours looked at once more
     ghosts[removed.cid] = known or removed.fact
     ask_about[#ask_about + 1] = removed.cid
@@ -127,13 +145,13 @@ local function is_covered(low, high)
   return ranges_hold(covered, math.max(low - window, 0), math.min(high + window, FAR))
 end
 
-local missing, now = {}, now_ms()
+local missing = {}
 local margin = 3 * math.max(window, 600000) * 2 ^ #request.hydrate -- long chains are read in few rounds
 local function require_around(at)
   if is_covered(at, at) then return end
   local high = at + window + margin
   -- what is still to come will come through this bucket
-  if high >= now then high = FAR end
+  if high >= now_ms then high = FAR end
   missing = ranges_add(missing, math.max(at - window - margin, 0), math.max(high, at))
 end
 
@@ -167,7 +185,7 @@ for _, g in ipairs(groups) do
     forget(g)
   end
 end
-if #missing > 0 and not request.force then return {'HYDRATE', ranges_json(missing), json_array(ask_about)} end
+if #missing > 0 and not request.force then return {'HYDRATE', ranges_json(missing), ask_about[1] and encode(ask_about) or '[]'} end
 
 -- ── what is too much ──
 
@@ -184,7 +202,7 @@ local function crowd_around(fact)
 end
 for _, g in ipairs(kept) do
   for _, f in ipairs(g.facts) do
-    if touched[f.field] and not heard[f.field] and (#g.facts > GROUP_MAX or crowd_around(f.fact) > WINDOW_MAX) then
+    if touched[f.field] and not old[f.field] and not heard[f.field] and (#g.facts > GROUP_MAX or crowd_around(f.fact) > WINDOW_MAX) then
       return {'FULL'}
     end
   end
@@ -203,79 +221,90 @@ for cid in pairs(ghosts) do conversations[cid] = nil end
 
 local links = link(sessions, conversations, window)
 
+-- In one expression each, as facts are encoded.
 local function view_of(s, l)
   local c = l and conversations[l.cid]
-  local view = {interviewId = cjson.null, conversationId = l and l.cid or s.claim or cjson.null,
-    evaluationStatus = cjson.null, reason = cjson.null, startedAt = s.started_at or s.heard_at, endedAt = s.ended_at}
-  if c then
-    local evaluation = c.evaluation or {status = 'pending'}
-    view.status = c.failure and 'failed' or 'linked'
-    view.interviewId = c.id
-    view.evaluationStatus = evaluation.status
-    view.reason = c.failure or evaluation.reason or cjson.null
-    view.receivedAt = c.received_at
-  else
-    view.status = s.ended_at and 'ended' or 'started'
-  end
-  return encode_fact(view)
+  local evaluation = c and (c.evaluation or {status = 'pending'})
+  local reason = c and (c.failure or evaluation.reason)
+  local cid = l and l.cid or s.claim
+  return '{"conversationId":' .. (cid and encode(cid) or 'null')
+    .. (s.ended_at and ',"endedAt":' .. digits(s.ended_at) or '')
+    .. ',"evaluationStatus":' .. (c and encode(evaluation.status) or 'null')
+    .. ',"interviewId":' .. (c and encode(c.id) or 'null')
+    .. ',"reason":' .. (reason and encode(reason) or 'null')
+    .. (c and ',"receivedAt":' .. digits(c.received_at) or '')
+    .. ',"startedAt":' .. digits(s.started_at or s.heard_at)
+    .. ',"status":"' .. (c and (c.failure and 'failed' or 'linked') or s.ended_at and 'ended' or 'started') .. '"}'
 end
 
-local written, changed = {}, false
+local function decided_session(sid, l)
+  return '{' .. (l and '"cid":' .. encode(l.cid) .. ',"evidence":"' .. l.evidence .. '",' or '')
+    .. '"sid":' .. encode(sid) .. '}'
+end
+
+local function decided_conversation(cid, c)
+  return '{"cid":' .. encode(cid) .. ',"epoch":' .. digits(c.epoch) .. ',"hash":' .. encode(c.hash)
+    .. (touched['c:' .. cid] and ',"own":1}' or '}')
+end
+
+local written, changed = {}, {}
 local function put(field, value)
   written[field] = true
   if old[field] == value then return end
-  redis.call('HSET', key, field, value)
-  changed = true
+  changed[#changed + 1], changed[#changed + 2] = field, value
 end
 
 local decided_sessions, decided_conversations, asked_view = {}, {}, ''
 for sid, s in pairs(sessions) do
   local l = links[sid]
   if decided['s:' .. sid] then
-    decided_sessions[#decided_sessions + 1] = {sid = sid, cid = l and l.cid, evidence = l and l.evidence}
+    decided_sessions[#decided_sessions + 1] = decided_session(sid, l)
   end
   local view = view_of(s, l)
-  put('s:' .. sid, encode_fact(s))
+  put('s:' .. sid, text['s:' .. sid] or encode_session(s))
   put('v:' .. sid, view)
   if sid == request.view then asked_view = view end
 end
 for cid, c in pairs(conversations) do
   if decided['c:' .. cid] then
-    decided_conversations[#decided_conversations + 1] = {cid = cid, hash = c.hash, epoch = c.epoch,
-      own = touched['c:' .. cid] and 1 or nil}
+    decided_conversations[#decided_conversations + 1] = decided_conversation(cid, c)
   end
-  put('c:' .. cid, encode_fact(c))
+  put('c:' .. cid, text['c:' .. cid] or encode_conversation(c))
 end
-for cid, epoch in pairs(left_at) do put('x:' .. cid, string.format('%.0f', epoch)) end
+for cid, epoch in pairs(left_at) do put('x:' .. cid, digits(epoch)) end
 if same_generation or #request.hydrate > 0 then
   put('r', replid)
   put('covered', ranges_json(covered))
 end
+local pins = {}
 for field in pairs(pinned) do
   local here = sessions[field:sub(3)]
   if field:sub(1, 2) == 'c:' then here = conversations[field:sub(3)] end
   if not here then
     redis.call('HDEL', key, 'p:' .. field)
   elseif not old['p:' .. field] then
-    redis.call('HSET', key, 'p:' .. field, '1')
+    pins[#pins + 1] = 'p:' .. field
   end
 end
 -- what was forgotten or has left
+local has_left = false
 for field in pairs(old) do
   local kind = field:sub(1, 2)
   if (kind == 's:' or kind == 'c:' or kind == 'x:' or kind == 'v:') and not written[field] then
     redis.call('HDEL', key, field)
-    changed = true
+    has_left = true
   end
 end
 -- A decision that changes nothing keeps its revision: those who find theirs overtaken and ask again
 -- all come back with the one that is in force, and need not overtake each other.
-if changed or revision == 0 or revision < request.floor then
-  revision = math.max(revision + 1, now_us(), request.floor + 1)
-  put('revision', string.format('%.0f', revision))
+if changed[1] or has_left or revision == 0 or revision < request.floor then
+  revision = math.max(revision + 1, now_us, request.floor + 1)
+  put('revision', digits(revision))
 end
+for _, field in ipairs(pins) do changed[#changed + 1], changed[#changed + 2] = field, '1' end
+set_fields(key, changed)
 redis.call('PEXPIRE', key, ttl)
 
-return {'OK', string.format('%.0f', revision),
-  '{"sessions":' .. json_array(decided_sessions) .. ',"conversations":' .. json_array(decided_conversations)
-    .. ',"gone":' .. json_array(gone) .. '}', asked_view, emptied_at(KEYS[2]), string.format('%.0f', now)}
+return {'OK', digits(revision),
+  '{"sessions":[' .. table.concat(decided_sessions, ',') .. '],"conversations":[' .. table.concat(decided_conversations, ',')
+    .. '],"gone":[' .. table.concat(gone, ',') .. ']}', asked_view, emptied_at(KEYS[2]), digits(now_ms)}

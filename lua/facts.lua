@@ -1,4 +1,4 @@
--- Shared by all scripts: facts, how they merge, and what follows from them.
+-- Shared: facts, and how those of sessions merge.
 --
 -- session fact       {sid, user, heard_at, agent?, agent_at?, claim?, claim_at?, started_at?, ended_at?, ended_by?}
 -- conversation fact  {cid, id, agent, final, event_at, hash, received_at, started_at?, ended_at?, named_session?,
@@ -17,25 +17,6 @@ local function before(a, b)
   return #a < #b
 end
 
--- Revisions and epochs are in microseconds: a Redis that was emptied starts them from its clock, and
--- must not come upon a number that it gave in the same millisecond before.
-local function now_us()
-  local t = redis.call('TIME')
-  return t[1] * 1000000 + t[2]
-end
-local function now_ms() return math.floor(now_us() / 1000) end
-
--- When this partition was last found empty, in ms: a key that goes with all others when they go.
--- A caller whose facts were on their way to the ledger at that time begins again.
-local function emptied_at(key)
-  local at = redis.call('GET', key)
-  if not at then
-    at = string.format('%.0f', now_ms())
-    redis.call('SET', key, at)
-  end
-  return at
-end
-
 local function least(a, b)
   if not a or (b and b < a) then return b end
   return a
@@ -48,34 +29,22 @@ local function heard_before(at, value, other_at, other)
   return at < other_at or (at == other_at and before(value or '', other or ''))
 end
 
--- A flat object or two of strings and whole numbers: with its members in a fixed order, so that equal
--- facts are equal strings, and with all digits, of which cjson keeps 14.
-local function encode_fact(fact)
-  local names, parts = {}, {}
-  for name in pairs(fact) do names[#names + 1] = name end
-  table.sort(names)
-  for i, name in ipairs(names) do
-    local value = fact[name]
-    local text
-    if type(value) == 'table' then
-      text = encode_fact(value)
-    elseif type(value) == 'number' then
-      text = string.format('%.0f', value)
-    else
-      text = cjson.encode(value)
-    end
-    parts[i] = '"' .. name .. '":' .. text
-  end
-  return '{' .. table.concat(parts, ',') .. '}'
-end
+local encode, format = cjson.encode, string.format
 
--- An array of facts or strings.
-local function json_array(list)
-  local parts = {}
-  for i, item in ipairs(list) do
-    parts[i] = type(item) == 'table' and encode_fact(item) or cjson.encode(item)
-  end
-  return '[' .. table.concat(parts, ',') .. ']'
+-- With all digits, of which cjson keeps 14.
+local function digits(number) return format('%d', number) end
+
+-- Facts as text, with their members in a fixed order, so that equal facts are equal strings. All in
+-- one expression: what a table or a loop would cost here is most of what a script costs.
+local function encode_session(s)
+  return '{' .. (s.agent and '"agent":' .. encode(s.agent) .. ',' or '')
+    .. (s.agent_at and '"agent_at":' .. digits(s.agent_at) .. ',' or '')
+    .. (s.claim and '"claim":' .. encode(s.claim) .. ',' or '')
+    .. (s.claim_at and '"claim_at":' .. digits(s.claim_at) .. ',' or '')
+    .. (s.ended_at and '"ended_at":' .. digits(s.ended_at) .. ',' or '')
+    .. (s.ended_by and '"ended_by":' .. encode(s.ended_by) .. ',' or '')
+    .. '"heard_at":' .. digits(s.heard_at) .. ',"sid":' .. encode(s.sid)
+    .. (s.started_at and ',"started_at":' .. digits(s.started_at) or '') .. ',"user":' .. encode(s.user) .. '}'
 end
 
 -- Two facts of one session, or one and nil.
@@ -95,51 +64,5 @@ local function merge_session(a, b)
   return m
 end
 
-local EVALUATION_RANK = {pending = 1, failed = 2, complete = 3}
-
-local function greater_evaluation(a, b)
-  if not a then return b end
-  if not b then return a end
-  local ra, rb = EVALUATION_RANK[a.status], EVALUATION_RANK[b.status]
-  if rb > ra or (rb == ra and b.at > a.at) then return b end
-  return a
-end
-
-local function is_greater_content(a, b)
-  if a.final ~= b.final then return a.final > b.final end
-  if a.event_at ~= b.event_at then return a.event_at > b.event_at end
-  return before(b.hash, a.hash)
-end
-
--- Two facts of one conversation, or one and nil.
-local function merge_conversation(a, b)
-  if not a then return b end
-  if not b then return a end
-  local m, other = a, b
-  if is_greater_content(b, a) then m, other = b, a end
-  -- what the provider made of lesser content (at = 0) counts no more
-  local evaluation = other.evaluation
-  if evaluation and evaluation.at == 0 and is_greater_content(m, other) then evaluation = nil end
-  m.evaluation = greater_evaluation(m.evaluation, evaluation)
-  m.received_at = least(a.received_at, b.received_at)
-  return m
-end
-
--- The provider's own times, or the receipt where they are not known.
-local function conversation_start(c) return c.started_at or c.received_at end
-local function conversation_end(c) return c.ended_at or c.received_at end
 -- The moment that a session is compared by.
 local function session_time(s) return s.ended_at or s.started_at or s.heard_at end
-
-local function distance(s, c)
-  if s.ended_at then return math.abs(s.ended_at - conversation_end(c)) end
-  return math.abs(session_time(s) - conversation_start(c))
-end
-
--- An id that only the provider can have made; other claims do not keep a session out of the window match.
-local function is_strong(claim) return claim:find('^conv_[A-Za-z0-9]+$') ~= nil end
-
--- Smaller distance first, then the smaller id.
-local function nearer(d, id, best_d, best_id)
-  return not best_d or d < best_d or (d == best_d and before(id, best_id))
-end

@@ -1,4 +1,4 @@
--- Shared by all scripts: which facts must be looked at together.
+-- Shared: which facts must be looked at together.
 --
 -- Two facts belong together when one names or claims the other, or when the window match could join
 -- them. A session or conversation that is joined by its ids takes no part in the window match; but

@@ -1,15 +1,21 @@
--- Shared by all scripts: the journal, one stream a partition: facts that were accepted and that the
--- ledger has not committed yet.
+-- Shared: the journal, one stream a partition: facts that were accepted and that the ledger has not
+-- committed yet.
 --
--- Entry    {kind: 'save' or 'webhook', subject: sid or conversation id, fact: session fact or raw body,
---          interview?: interview id, of a webhook}; its id begins with the ms at which it was heard
+-- Entry    {kind: 'save' or 'webhook', subject: sid or conversation id, then
+--            of a save:    fact: session fact
+--            of a webhook: body: name of the key that has the raw body, bytes: its length, interview: id};
+--          its id begins with the ms at which it was heard
 -- Bytes    a counter beside it, an estimate: what it holds and what a stream adds to that
+--
+-- Bodies stand in keys of their own and never come into a script: Lua hashes each string that it
+-- gets, byte by byte, and of 40 KB that costs more than all else about a webhook. (Entries of webhooks
+-- as older versions wrote them have the body as their fact.)
 
 local ENTRY_OVERHEAD = 160
 
-local function journal_add(stream, bytes, kind, subject, fact, ...)
-  local id = redis.call('XADD', stream, '*', 'kind', kind, 'subject', subject, 'fact', fact, ...)
-  redis.call('INCRBY', bytes, #subject + #fact + ENTRY_OVERHEAD)
+local function journal_add(stream, bytes, size, ...)
+  local id = redis.call('XADD', stream, '*', ...)
+  redis.call('INCRBY', bytes, size + ENTRY_OVERHEAD)
   return id
 end
 
@@ -19,5 +25,7 @@ local function journal_fields(entry)
   for i = 1, #entry[2], 2 do fields[entry[2][i]] = entry[2][i + 1] end
   return fields
 end
+
+local function journal_size(fields) return #fields.subject + (fields.fact and #fields.fact or tonumber(fields.bytes)) end
 
 local function journal_bytes(bytes) return tonumber(redis.call('GET', bytes) or 0) end

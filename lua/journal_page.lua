@@ -1,14 +1,15 @@
 -- The oldest entries of a journal for a sweeper, if it holds the partition's lease or gets it.
+-- uses clock journal
 --
 -- KEYS[1]  the journal, KEYS[2] its bytes
 -- KEYS[3]  the lease: its holder
 -- ARGV[1]  who asks, ARGV[2] for how long it wants the lease, in ms
 -- ARGV[3]  how old an entry must be, in ms: whoever wrote it may still be at it
 -- ARGV[4]  how many entries (0: none, and no lease), ARGV[5] how many bytes of them (but at least one)
--- Reply    {length, bytes, age of the oldest in ms, (entry, kind, subject, fact) …}
+-- Reply    {length, bytes, age of the oldest in ms, (entry, kind, subject, fact or '', name of the body or '') …}
 
 local length, bytes = redis.call('XLEN', KEYS[1]), journal_bytes(KEYS[2])
-local reply, now = {length, bytes, 0}, now_ms()
+local reply, now = {length, bytes, 0}, now_ms
 if length == 0 then return reply end
 
 local function entry_ms(entry) return tonumber(entry[1]:match('^%d+')) end
@@ -19,14 +20,14 @@ local holder = redis.call('GET', KEYS[3])
 if holder and holder ~= ARGV[1] then return reply end
 redis.call('SET', KEYS[3], ARGV[1], 'PX', ARGV[2])
 
-local room, last = tonumber(ARGV[5]), '-'
-for _ = 1, tonumber(ARGV[4]) do
-  local entry = redis.call('XRANGE', KEYS[1], last, '+', 'COUNT', 1)[1]
-  if not entry or now - entry_ms(entry) < tonumber(ARGV[3]) then break end
+local room = tonumber(ARGV[5])
+for _, entry in ipairs(redis.call('XRANGE', KEYS[1], '-', '+', 'COUNT', ARGV[4])) do
+  if now - entry_ms(entry) < tonumber(ARGV[3]) then break end
   local fields = journal_fields(entry)
-  room = room - #fields.fact
+  room = room - journal_size(fields)
   if room < 0 and #reply > 3 then break end
-  for _, value in ipairs({entry[1], fields.kind, fields.subject, fields.fact}) do reply[#reply + 1] = value end
-  last = '(' .. entry[1]
+  for _, value in ipairs({entry[1], fields.kind, fields.subject, fields.fact or '', fields.body or ''}) do
+    reply[#reply + 1] = value
+  end
 end
 return reply

@@ -1,4 +1,4 @@
--- Shared by all scripts: the links as a pure function of one user's facts.
+-- Shared: the links as a pure function of one user's facts.
 
 -- sessions {sid: fact}, conversations {cid: fact}, window in ms → {sid: {cid, evidence}}
 local function link(sessions, conversations, window)

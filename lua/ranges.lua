@@ -1,4 +1,4 @@
--- Shared by all scripts: sorted lists of closed, disjoint ranges {low, high} of milliseconds.
+-- Shared: sorted lists of closed, disjoint ranges {low, high} of milliseconds.
 
 local FAR = 9999999999999 -- the year 2286: "and everything that is still to come"
 
@@ -38,6 +38,6 @@ end
 
 local function ranges_json(list)
   local out = {}
-  for _, r in ipairs(list) do out[#out + 1] = string.format('[%.0f,%.0f]', r[1], r[2]) end
+  for _, r in ipairs(list) do out[#out + 1] = string.format('[%d,%d]', r[1], r[2]) end
   return '[' .. table.concat(out, ',') .. ']'
 end

@@ -1,4 +1,5 @@
 -- Whose a sid is, and which conversations name it.
+-- uses clock facts journal
 --
 -- KEYS[1]  the sid's entry: hash {r: replid it was filled under, s: session fact, n: [cid …] that name it}
 -- KEYS[2]  when its partition was found empty (emptied_at)
@@ -22,7 +23,9 @@ local entry = redis.call('HMGET', key, 'r', 's', 'n')
 local hydrated = entry[1] == replid
 if not hydrated and not request.hydrate and not request.force then return {'HYDRATE'} end
 
-local session = entry[2] and cjson.decode(entry[2]) or nil
+-- what is only passed on is not read
+local news = request.save or request.fact or request.hydrate
+local session = news and entry[2] and cjson.decode(entry[2]) or nil
 local named_by, known = {}, {}
 local function add_name(cid)
   if not known[cid] then
@@ -42,7 +45,7 @@ end
 
 local fact = request.fact
 if request.save then
-  local save, now = request.save, now_ms()
+  local save, now = request.save, now_ms
   fact = {sid = request.sid, user = save.user, heard_at = now}
   -- what was heard before stays, be it in the same millisecond or by a clock that went back
   local known = session or {}
@@ -63,15 +66,23 @@ if request.named_by then
   if #named_by < NAMED_BY_MAX then add_name(request.named_by) end
 end
 
-if hydrated or request.hydrate then redis.call('HSET', key, 'r', replid) end
-if session then redis.call('HSET', key, 's', encode_fact(session)) end
-if #named_by > 0 then redis.call('HSET', key, 'n', json_array(named_by)) end
-if redis.call('EXISTS', key) == 1 then redis.call('PEXPIRE', key, ttl) end
+local told = news and session and encode_session(session) or entry[2] or ''
+local names, changed = named_by[1] and encode(named_by) or '[]', {}
+local function put(field, value, before)
+  if value ~= before then changed[#changed + 1], changed[#changed + 2] = field, value end
+end
+if hydrated or request.hydrate then put('r', replid, entry[1]) end
+if told ~= '' then put('s', told, entry[2]) end
+if #named_by > 0 then put('n', names, entry[3]) end
+set_fields(key, changed)
+redis.call('PEXPIRE', key, ttl)
 
 local entry_id = ''
-if fact and request.journal then entry_id = journal_add(KEYS[3], KEYS[4], 'save', request.sid, encode_fact(fact)) end
+if fact and request.journal then
+  local text = encode_session(fact)
+  entry_id = journal_add(KEYS[3], KEYS[4], #request.sid + #text, 'kind', 'save', 'subject', request.sid, 'fact', text)
+end
 
 local replaced = ''
 if claim_before and claim_before ~= session.claim then replaced = claim_before end
-return {'OK', session and encode_fact(session) or '', json_array(named_by), replaced, entry_id,
-  redis.call('GET', KEYS[4]) or '0', emptied_at(KEYS[2]), string.format('%.0f', now_ms())}
+return {'OK', told, names, replaced, entry_id, redis.call('GET', KEYS[4]) or '0', emptied_at(KEYS[2]), digits(now_ms)}

@@ -9,6 +9,7 @@
 enum {
 	SLOTS = 128,
 	FRESH_MS = 15000,       /* a slot is read again after this, if it is looked at */
+	NOTES_MS = 1000,        /* as many lags as are kept go to Redis within this, of one agent */
 	LAG_MAX_MS = 3600 * 1000, /* later ones were retries, or replays */
 	TTL_MS = 7 * 86400 * 1000,
 	KNOWN_MIN = 3,          /* fewer lags say nothing */
@@ -26,11 +27,19 @@ struct lag_slot {
 	int64_t lags_ms[AGENT_LAGS_MAX];
 };
 
+/* What this worker told Redis of an agent lately. */
+struct lag_notes {
+	uint64_t agent; /* its hash */
+	int64_t since_ms; /* monotonic */
+	unsigned count;
+};
+
 struct agent_lags {
 	struct worker *worker;
 	struct hash_key key;
 	uint32_t uses;
 	struct lag_slot slots[SLOTS];
+	struct lag_notes notes[SLOTS];
 };
 
 /* Asks Redis, for the slot or for nobody. */
@@ -85,8 +94,23 @@ static enum step note_on_reply(void *ctx, const struct redis_reply *reply)
 	return DONE;
 }
 
+/* In a burst the latest would only push each other out of the list, and each is a script of its own. */
+static bool notes_are_enough(struct agent_lags *lags, struct span agent)
+{
+	uint64_t hash = hash_slot(&lags->key, agent);
+	struct lag_notes *notes = &lags->notes[hash % SLOTS];
+	int64_t now_ms = clock_monotonic_ms();
+
+	if (notes->agent != hash || now_ms >= notes->since_ms + NOTES_MS)
+		*notes = (struct lag_notes){.agent = hash, .since_ms = now_ms};
+	return notes->count++ >= AGENT_LAGS_MAX;
+}
+
 static void note(struct worker *worker, struct span agent, int64_t lag_ms)
 {
+	if (notes_are_enough(worker->lags, agent))
+		return;
+
 	struct lag_job *job = lag_job_new(worker->lags);
 	struct span key = key_of_lag(&job->job.arena, worker->config->partitions, agent);
 	struct span args[] = {

@@ -192,7 +192,7 @@ static enum step put_on_conversation(void *ctx, const struct postgres_reply *rep
 	if (reply->status != CALL_OK)
 		return put_unavailable(put, arena_strdup(arena, span_of(reply->error)));
 	if (postgres_row_count(reply->rows[0]) == 0)
-		return journal_body(worker, &put->req->job, &put->id, put_on_journal, put);
+		return journal_find(worker, &put->req->job, &put->id, put_on_journal, put);
 	put->cid = arena_strdup(arena, postgres_value(reply->rows[0], 0, 0));
 	put->req->conversation = put->cid;
 	lock = ledger_lock_of_conversation(arena, span_of(put->cid));

@@ -4,6 +4,9 @@
 
 #include "broker/fact.h"
 
+/* Enough for any call to be answered in, little for a body that nobody will ask for. */
+#define BODY_UNKEPT_SECS "600"
+
 /* ── how much it holds ──────────────────────────────────────────────────────────────── */
 
 struct journal_size *journal_size_new(unsigned partitions)
@@ -61,28 +64,45 @@ STEP journal_append(struct worker *worker, struct job *job, const struct convers
 {
 	unsigned partition = partition_of(span_of(c->interview_id.text), worker->config->partitions);
 	struct journal_keys journal = keys_of_journal(&job->arena, partition);
-	struct span keys[] = {journal.stream, journal.bytes, journal.interviews, journal.emptied};
-	struct span args[] = {conversation_fact(&job->arena, worker->config, c, 0), body};
+	struct uuid name = uuid_random();
+	struct span key = key_of_body(&job->arena, partition, span_of(name.text));
+	struct span set[] = {SPAN("SET"), key, body, SPAN("EX"), SPAN(BODY_UNKEPT_SECS)};
+	struct span keys[] = {journal.stream, journal.bytes, journal.interviews, journal.emptied, key};
+	struct span args[] = {
+		conversation_fact(&job->arena, worker->config, c, 0),
+		span_of(name.text),
+		span_of(arena_printf(&job->arena, "%zu", body.n)),
+	};
 
-	return redis_script(worker->redis, job, SCRIPT_JOURNAL_APPEND, 4, keys, 2, args, next, ctx);
+	/* the script tells whether that worked; should it not come to run, the body goes by itself */
+	redis_command_before(worker->redis, job, 5, set);
+	return redis_script(worker->redis, job, SCRIPT_JOURNAL_APPEND, 5, keys, 3, args, next, ctx);
 }
 
-STEP journal_strike(struct worker *worker, struct job *job, unsigned partition, struct span entry, redis_step *next,
-		    void *ctx)
+STEP journal_strike(struct worker *worker, struct job *job, unsigned partition, struct span entry, struct span body,
+		    redis_step *next, void *ctx)
 {
 	struct journal_keys journal = keys_of_journal(&job->arena, partition);
-	struct span keys[] = {journal.stream, journal.bytes, journal.interviews, journal.emptied};
+	struct span keys[] = {journal.stream, journal.bytes, journal.interviews, journal.emptied,
+			      key_of_body(&job->arena, partition, body)};
 
-	return redis_script(worker->redis, job, SCRIPT_JOURNAL_STRIKE, 4, keys, 1, &entry, next, ctx);
+	return redis_script(worker->redis, job, SCRIPT_JOURNAL_STRIKE, body.n > 0 ? 5 : 4, keys, 1, &entry, next, ctx);
 }
 
-STEP journal_body(struct worker *worker, struct job *job, const struct uuid *interview_id, redis_step *next, void *ctx)
+STEP journal_find(struct worker *worker, struct job *job, const struct uuid *interview_id, redis_step *next, void *ctx)
 {
 	struct span id = span_of(interview_id->text);
 	struct journal_keys journal = keys_of_journal(&job->arena, partition_of(id, worker->config->partitions));
 	struct span keys[] = {journal.stream, journal.interviews};
 
 	return redis_script(worker->redis, job, SCRIPT_JOURNAL_BODY, 2, keys, 1, &id, next, ctx);
+}
+
+STEP journal_body(struct worker *worker, struct job *job, unsigned partition, struct span name, redis_step *next, void *ctx)
+{
+	struct span words[] = {SPAN("GET"), key_of_body(&job->arena, partition, name)};
+
+	return redis_command(worker->redis, job, 2, words, next, ctx);
 }
 
 int64_t journal_entry_ms(struct span entry)

@@ -33,12 +33,15 @@ const char *journal_refusal(const struct worker *worker);
  * journal after it was last seen empty. Then "the ledger has none" is no proof that there is none. */
 bool journal_may_hide(const struct worker *worker);
 
-/* Script calls; their replies are the scripts'. */
+/* Calls; the replies are the scripts' (lua/journal_*.lua). */
 STEP journal_append(struct worker *worker, struct job *job, const struct conversation *conversation, struct span body,
 		    redis_step *next, void *ctx);
-STEP journal_strike(struct worker *worker, struct job *job, unsigned partition, struct span entry, redis_step *next,
-		    void *ctx);
-STEP journal_body(struct worker *worker, struct job *job, const struct uuid *interview_id, redis_step *next, void *ctx);
+/* `body`: its name, empty of a save. */
+STEP journal_strike(struct worker *worker, struct job *job, unsigned partition, struct span entry, struct span body,
+		    redis_step *next, void *ctx);
+STEP journal_find(struct worker *worker, struct job *job, const struct uuid *interview_id, redis_step *next, void *ctx);
+/* The body of that name; absent when its entry was struck. */
+STEP journal_body(struct worker *worker, struct job *job, unsigned partition, struct span name, redis_step *next, void *ctx);
 
 /* When an entry was heard: the ms that its id begins with; 0 if it is none. */
 int64_t journal_entry_ms(struct span entry);

@@ -48,7 +48,7 @@ static bool ledger_answered(struct link *link, const struct postgres_reply *repl
 
 /* `id` is what the key is of. All know when their partition was emptied; some write its journal. */
 static STEP script(struct link *link, enum script name, struct span id, struct span key, struct span request,
-		   redis_step *next)
+		   struct span sessions, struct span conversations, redis_step *next)
 {
 	const struct config *config = link->worker->config;
 	struct arena *arena = &link->job->arena;
@@ -58,10 +58,12 @@ static STEP script(struct link *link, enum script name, struct span id, struct s
 		span_of(redis_replid(link->worker->redis)),
 		span_of(arena_printf(arena, "%lld", (long long)config->session_ttl_secs * 1000)),
 		request,
+		sessions,
+		conversations,
 	};
 
-	return redis_script(link->worker->redis, link->job, name, name == SCRIPT_SESSION_INDEX ? 4 : 2, keys, 3, args,
-			    next, link);
+	return redis_script(link->worker->redis, link->job, name, name == SCRIPT_SESSION_INDEX ? 4 : 2, keys,
+			    name == SCRIPT_DECIDE ? 5 : 3, args, next, link);
 }
 
 static STEP read_facts(struct link *link, enum statement statement, size_t count, const char *const *params,
@@ -86,8 +88,7 @@ static struct span keep(struct link *link, struct span value)
 	return arena_span(&link->job->arena, value);
 }
 
-/* The last two values of each script's OK. */
-static void note_times(struct link *link, const struct redis_reply *reply)
+void link_note_times(struct link *link, const struct redis_reply *reply)
 {
 	int64_t emptied_ms, now_ms;
 
@@ -125,7 +126,7 @@ static STEP session_start(struct link *link)
 
 	return script(link, SCRIPT_SESSION_INDEX, link->sid,
 		      key_of_session(arena, link->worker->config->partitions, link->sid),
-		      link_session_request(link), session_on_reply);
+		      link_session_request(link), SPAN_ABSENT, SPAN_ABSENT, session_on_reply);
 }
 
 static enum step session_on_facts(void *ctx, const struct postgres_reply *reply)
@@ -167,7 +168,7 @@ static enum step session_on_reply(void *ctx, const struct redis_reply *reply)
 	if (span_is(reply->v[0], "HYDRATE"))
 		return read_facts_of(link, STATEMENT_SESSION_FACTS, link->sid, session_on_facts);
 
-	note_times(link, reply);
+	link_note_times(link, reply);
 	journal_size_note(link->worker->journal, partition_of(link->sid, link->worker->config->partitions), reply->v[5]);
 	link->session = keep(link, reply->v[1]);
 	link->entry = keep(link, reply->v[4]);
@@ -200,7 +201,7 @@ static STEP visit_start(struct link *link)
 
 	return script(link, SCRIPT_CONVERSATION_INDEX, link->visits->cid,
 		      key_of_conversation(arena, link->worker->config->partitions, link->visits->cid),
-		      link_visit_request(link), visit_on_reply);
+		      link_visit_request(link), SPAN_ABSENT, SPAN_ABSENT, visit_on_reply);
 }
 
 STEP link_visit_next(struct link *link, enum step (*visited)(struct link *link))
@@ -268,7 +269,7 @@ static enum step visit_on_reply(void *ctx, const struct redis_reply *reply)
 	if (span_is(reply->v[0], "HYDRATE"))
 		return read_facts_of(link, STATEMENT_CONVERSATION_FACTS, visit->cid, visit_on_facts);
 
-	note_times(link, reply);
+	link_note_times(link, reply);
 	if (visit->check) {
 		link->visits = visit->next;
 		return link_visit_next(link, link->visited);
@@ -303,7 +304,8 @@ static STEP decide_call(struct link *link)
 	struct arena *arena = &link->job->arena;
 
 	return script(link, SCRIPT_DECIDE, span_of(user->user), key_of_user(arena, link->worker->config->partitions, user->user),
-		      link_decide_request(link, user), decide_on_reply);
+		      link_decide_request(link, user), link_list(link, &user->sessions),
+		      link_list(link, &user->conversations), decide_on_reply);
 }
 
 static STEP decide_start(struct link *link, struct link_user *user, enum step (*decided)(struct link *link))
@@ -359,7 +361,7 @@ static enum step decide_on_reply(void *ctx, const struct redis_reply *reply)
 		return link_end(link, LINK_FULL, NULL);
 	if (span_is(reply->v[0], "HYDRATE"))
 		return decide_read(link, reply->v[1], reply->v[2]);
-	note_times(link, reply);
+	link_note_times(link, reply);
 	user->pending = false;
 	user->hydrate.n = 0;
 	user->revision = keep(link, reply->v[1]);
@@ -435,6 +437,11 @@ STEP link_again(struct link *link, int64_t floor)
 
 /* ── afterwards ─────────────────────────────────────────────────────────────────────── */
 
+bool link_was_emptied(const struct link *link)
+{
+	return link->emptied_ms >= link->began_ms || strcmp(link->replid, redis_replid(link->worker->redis)) != 0;
+}
+
 /* `emptied`: when the partition was, as it says now. */
 static STEP confirm_end(struct link *link, enum call_status status, struct span emptied)
 {
@@ -442,8 +449,7 @@ static STEP confirm_end(struct link *link, enum call_status status, struct span 
 
 	/* when Redis is away now, it tells by its replid how it came back */
 	if (status == CALL_OK && link->repeats < LINK_REPEATS_MAX)
-		link->lost = link->emptied_ms >= link->began_ms || !span_to_int64(emptied, &emptied_ms) ||
-			     emptied_ms >= link->began_ms || strcmp(link->replid, redis_replid(link->worker->redis)) != 0;
+		link->lost = link_was_emptied(link) || !span_to_int64(emptied, &emptied_ms) || emptied_ms >= link->began_ms;
 	return link->done(link->ctx);
 }
 
@@ -486,7 +492,7 @@ STEP link_strike(struct link *link, enum step (*done)(void *ctx), void *ctx)
 	link->entry = SPAN_ABSENT;
 	link->journal = false;
 	return journal_strike(link->worker, link->job, partition_of(link->sid, link->worker->config->partitions), entry,
-			      strike_on_reply, link);
+			      SPAN_ABSENT, strike_on_reply, link);
 }
 
 STEP link_repeat(struct link *link, enum step (*done)(void *ctx), void *ctx)

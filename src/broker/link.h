@@ -97,6 +97,11 @@ STEP link_content(struct link *link, struct span cid, struct span content);
 /* Decides around a session that the ledger has, and gives its view. `fact` is from there. */
 STEP link_session(struct link *link, const char *user, struct span sid, struct span fact);
 
+/* What a script's OK says at its end, {…, emptied_at, now}: for scripts that ran before the link did. */
+void link_note_times(struct link *link, const struct redis_reply *reply);
+/* Whether a partition in play was emptied, or Redis came back another, since the link began. */
+bool link_was_emptied(const struct link *link);
+
 /* After the facts are committed: does Redis still know what it was told? It may have been emptied,
  * or have come back older, while they were on their way, and been filled from a ledger without them. If
  * so link->lost is set, and the link must be run again (link_repeat()). */

@@ -200,8 +200,6 @@ struct span link_decide_request(struct link *link, const struct link_user *user)
 	text_init(&request, &link->job->arena, 1024);
 	text_addf(&request, "{\"window\":%s,\"floor\":%lld", worker_window_param(link->worker, &link->job->arena),
 		  (long long)link->floor);
-	text_addf(&request, ",\"sessions\":[%.*s]", SPAN_ARG(text_span(&user->sessions)));
-	text_addf(&request, ",\"conversations\":[%.*s]", SPAN_ARG(text_span(&user->conversations)));
 	text_addf(&request, ",\"removed\":[%.*s]", SPAN_ARG(text_span(&user->removed)));
 	if (link->view_sid.p) {
 		text_add(&request, SPAN(",\"view\":"));
@@ -214,6 +212,11 @@ struct span link_decide_request(struct link *link, const struct link_user *user)
 	add_force(&request, link);
 	text_addf(&request, ",\"hydrate\":[%.*s]}", SPAN_ARG(text_span(&user->hydrate)));
 	return text_span(&request);
+}
+
+struct span link_list(struct link *link, const struct text *items)
+{
+	return span_of(arena_printf(&link->job->arena, "[%.*s]", SPAN_ARG(text_span(items))));
 }
 
 struct span link_evidence(const struct link *link, bool by_cid, struct span id, struct span *other)

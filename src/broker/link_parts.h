@@ -44,6 +44,7 @@ void link_user_hydrate(struct link_user *user, struct span facts);
 struct span link_session_request(struct link *link);
 struct span link_visit_request(struct link *link);
 struct span link_decide_request(struct link *link, const struct link_user *user);
+struct span link_list(struct link *link, const struct text *items); /* as an array */
 
 STEP link_visit_next(struct link *link, enum step (*visited)(struct link *link));
 

@@ -50,6 +50,11 @@ struct journal_keys keys_of_journal(struct arena *arena, unsigned partition)
 	};
 }
 
+struct span key_of_body(struct arena *arena, unsigned partition, struct span name)
+{
+	return span_of(arena_printf(arena, "debrief:{p%u}:body:%.*s", partition, SPAN_ARG(name)));
+}
+
 struct span key_of_lag(struct arena *arena, int64_t partitions, struct span agent)
 {
 	return key_of(arena, partitions, "lag", agent);

@@ -21,6 +21,8 @@ struct journal_keys {
 	struct span stream, bytes, interviews, lease, emptied;
 };
 struct journal_keys keys_of_journal(struct arena *arena, unsigned partition);
+/* The body of a journaled webhook. */
+struct span key_of_body(struct arena *arena, unsigned partition, struct span name);
 /* The latest lags of an agent's webhooks. */
 struct span key_of_lag(struct arena *arena, int64_t partitions, struct span agent);
 

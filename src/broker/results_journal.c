@@ -1,4 +1,4 @@
-/* start → body in the journal → holder in Redis → their bucket (the session) → 200 or 304
+/* start → entry in the journal → its body → holder in Redis → their bucket (the session) → 200 or 304
  *           │ not there: back to the caller, or 503 if a store could not be asked    │ another's: 404 */
 #include "broker/results_journal.h"
 
@@ -20,9 +20,10 @@ struct results {
 	const char *ledger_trouble;
 	enum step (*missing)(void *ctx);
 	void *ctx;
-	/* results_on_body */
-	struct conversation conversation;
+	/* results_on_entry */
 	int64_t received_ms;
+	/* results_read_body */
+	struct conversation conversation;
 	/* results_on_bucket */
 	struct span session;
 };
@@ -75,6 +76,7 @@ static STEP results_not_found(const struct results *results)
 	return reply_problem(results->req, 404, "id", "no such interview");
 }
 
+static enum step results_on_entry(void *ctx, const struct redis_reply *reply);
 static enum step results_on_body(void *ctx, const struct redis_reply *reply);
 static enum step results_on_holder(void *ctx, const struct redis_reply *reply);
 static enum step results_on_bucket(void *ctx, const struct redis_reply *reply);
@@ -86,29 +88,56 @@ STEP results_ask_journal(struct request *req, const struct caller *caller, const
 
 	*results = (struct results){.req = req, .caller = *caller, .id = *id, .ledger_trouble = ledger_trouble,
 				    .missing = missing, .ctx = ctx};
-	return journal_body(worker_of(req), &req->job, id, results_on_body, results);
+	return journal_find(worker_of(req), &req->job, id, results_on_entry, results);
+}
+
+/* The journal has it not, or could not be asked. */
+static STEP results_not_journaled(const struct results *results, const struct redis_reply *reply)
+{
+	struct request *req = results->req;
+
+	if (results->ledger_trouble)
+		return reply_unavailable(req, "the ledger", results->ledger_trouble);
+	if (reply->status != CALL_OK && journal_may_hide(worker_of(req)))
+		return reply_unavailable(req, "the session store", arena_strdup(&req->job.arena, reply->error));
+	return results->missing(results->ctx);
+}
+
+static STEP results_read_body(struct results *results, const struct redis_reply *reply, struct span body);
+
+static enum step results_on_entry(void *ctx, const struct redis_reply *reply)
+{
+	struct results *results = ctx;
+	struct request *req = results->req;
+	struct worker *worker = worker_of(req);
+
+	if (reply->status != CALL_OK || reply->n < 3)
+		return results_not_journaled(results, reply);
+	results->received_ms = journal_entry_ms(reply->v[0]);
+	if (reply->v[1].n == 0)
+		return results_read_body(results, reply, reply->v[2]);
+	return journal_body(worker, &req->job, partition_of(span_of(results->id.text), worker->config->partitions),
+			    reply->v[1], results_on_body, results);
 }
 
 static enum step results_on_body(void *ctx, const struct redis_reply *reply)
 {
+	/* absent: it was struck in between, and the ledger has it */
+	return results_read_body(ctx, reply, reply->status == CALL_OK ? reply->v[0] : SPAN_ABSENT);
+}
+
+static STEP results_read_body(struct results *results, const struct redis_reply *reply, struct span body)
+{
 	static const struct config_list all_agents;
-	struct results *results = ctx;
 	struct request *req = results->req;
 	struct worker *worker = worker_of(req);
 	struct arena *arena = &req->job.arena;
 	struct span words[4] = {SPAN("HMGET"), SPAN_ABSENT, SPAN("r"), SPAN("h")};
 	const char *reason;
 
-	if (reply->status != CALL_OK || reply->n < 2 ||
-	    elevenlabs_parse(arena, arena_span(arena, reply->v[1]), &all_agents, &results->conversation, &reason) !=
-		    WEBHOOK_CONVERSATION) {
-		if (results->ledger_trouble)
-			return reply_unavailable(req, "the ledger", results->ledger_trouble);
-		if (reply->status != CALL_OK && journal_may_hide(worker))
-			return reply_unavailable(req, "the session store", arena_strdup(arena, reply->error));
-		return results->missing(results->ctx);
-	}
-	results->received_ms = journal_entry_ms(reply->v[0]);
+	if (!body.p || elevenlabs_parse(arena, arena_span(arena, body), &all_agents, &results->conversation, &reason) !=
+			       WEBHOOK_CONVERSATION)
+		return results_not_journaled(results, reply);
 	req->conversation = arena_strdup(arena, results->conversation.id);
 	words[1] = key_of_conversation(arena, worker->config->partitions, results->conversation.id);
 	return redis_command(worker->redis, &req->job, 4, words, results_on_holder, results);

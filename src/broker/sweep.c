@@ -1,6 +1,6 @@
 /* One sweep.
  *
- *   journaled    read → link → ledger (fact and decision) → confirm → unpin → strike
+ *   journaled    (body) read → link → ledger (fact and decision) → confirm → unpin → strike
  *   undecided    read → link → ledger (decision)          → confirm → unpin
  *
  *   too many facts in one window → ledger (fact, undecided) → strike
@@ -19,6 +19,7 @@
 enum { SWEEP_DEADLINE_MS = 60000 };
 
 static STEP sweep_read(struct sweep *sweep);
+static enum step sweep_on_body(void *ctx, const struct redis_reply *reply);
 static enum step sweep_on_facts(void *ctx, const struct postgres_reply *reply);
 static enum step sweep_on_linked(void *ctx);
 static enum step sweep_on_kept(void *ctx);
@@ -47,6 +48,7 @@ void sweep_start(struct worker *worker, const struct sweep *what)
 	sweep->user = arena_span(arena, what->user);
 	sweep->fact = arena_span(arena, what->fact);
 	sweep->entry = arena_span(arena, what->entry);
+	sweep->body = arena_span(arena, what->body);
 	job_run(&sweep->job, sweep_read(sweep));
 }
 
@@ -99,7 +101,9 @@ static STEP sweep_read(struct sweep *sweep)
 
 	switch (sweep->kind) {
 	case SWEEP_JOURNALED_WEBHOOK:
-		return sweep_read_body(sweep);
+		if (sweep->body.n == 0)
+			return sweep_read_body(sweep);
+		return journal_body(sweep->worker, &sweep->job, sweep->partition, sweep->body, sweep_on_body, sweep);
 	case SWEEP_UNDECIDED_CONVERSATION:
 		param = arena_strdup(arena, sweep->id);
 		return postgres_submit(sweep->worker->ledger_reader, &sweep->job, NULL, 1, &query, sweep_on_facts, sweep);
@@ -111,6 +115,19 @@ static STEP sweep_read(struct sweep *sweep)
 	}
 	sweep_open_link(sweep);
 	return link_fact(&sweep->link, arena_strdup(arena, sweep->user), sweep->id, sweep->fact);
+}
+
+/* The body goes with its entry: without it, somebody else has struck that since the page was read. */
+static enum step sweep_on_body(void *ctx, const struct redis_reply *reply)
+{
+	struct sweep *sweep = ctx;
+
+	if (reply->status != CALL_OK)
+		return DONE;
+	if (!reply->v[0].p)
+		return sweep_on_unpinned(sweep);
+	sweep->fact = arena_span(&sweep->job.arena, reply->v[0]);
+	return sweep_read_body(sweep);
 }
 
 static enum step sweep_on_facts(void *ctx, const struct postgres_reply *reply)
@@ -202,7 +219,8 @@ static enum step sweep_on_unpinned(void *ctx)
 
 	if (sweep->entry.n == 0)
 		return sweep_finished(sweep);
-	return journal_strike(sweep->worker, &sweep->job, sweep->partition, sweep->entry, sweep_on_struck, sweep);
+	return journal_strike(sweep->worker, &sweep->job, sweep->partition, sweep->entry, sweep->body, sweep_on_struck,
+			      sweep);
 }
 
 static enum step sweep_on_struck(void *ctx, const struct redis_reply *reply)

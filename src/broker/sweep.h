@@ -6,7 +6,7 @@
 
 enum sweep_kind {
 	SWEEP_JOURNALED_SAVE,        /* fact: of the session */
-	SWEEP_JOURNALED_WEBHOOK,     /* fact: the body */
+	SWEEP_JOURNALED_WEBHOOK,     /* body: its name; or, as older versions wrote it, fact: the body itself */
 	SWEEP_UNDECIDED_SESSION,     /* fact: of the session; user */
 	SWEEP_UNDECIDED_CONVERSATION
 };
@@ -19,6 +19,7 @@ struct sweep {
 	struct span id, user, fact;
 	unsigned partition; /* of the journal, and */
 	struct span entry;  /* where it is in there */
+	struct span body;
 	/* called once, before the sweep is freed: false if a store was away and it must be done again */
 	void (*done)(void *arg, bool finished);
 	void *arg;

@@ -169,7 +169,7 @@ static void page_sweep(struct page *page, struct sweep *what)
 	sweep_start(page->sweeper->worker, what);
 }
 
-/* {length, bytes, age of the oldest, (entry, kind, subject, fact) …} */
+/* {length, bytes, age of the oldest, (entry, kind, subject, fact, body) …} */
 static enum step page_on_journal(void *ctx, const struct redis_reply *reply)
 {
 	struct page *page = ctx;
@@ -182,16 +182,17 @@ static enum step page_on_journal(void *ctx, const struct redis_reply *reply)
 		return DONE;
 	}
 	journal_size_note(sweeper->worker->journal, page->source, reply->v[1]);
-	sweeper->length += length - (int64_t)(reply->n - 3) / 4;
+	sweeper->length += length - (int64_t)(reply->n - 3) / 5;
 	if (oldest_ms > sweeper->oldest_ms)
 		sweeper->oldest_ms = oldest_ms;
-	for (size_t i = 3; i + 3 < reply->n; i += 4) {
+	for (size_t i = 3; i + 4 < reply->n; i += 5) {
 		struct sweep what = {
 			.kind = span_is(reply->v[i + 1], "save") ? SWEEP_JOURNALED_SAVE : SWEEP_JOURNALED_WEBHOOK,
 			.partition = page->source,
 			.entry = reply->v[i],
 			.id = reply->v[i + 2],
 			.fact = reply->v[i + 3],
+			.body = reply->v[i + 4],
 		};
 
 		page_sweep(page, &what);

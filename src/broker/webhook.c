@@ -4,7 +4,7 @@
  *         → decided (ledger: decision) → confirm → 200
  *
  *   keep     the ledger away or slow, or durability = journal
- *            → journal (Redis: body) → view (link; on what is there, if need be) → confirm → 200; swept later
+ *            → journal (Redis: body) → view (link; on what is there, if need be) → 200; swept later
  *   link     Redis away, or the ledger away now → 200; decided later
  *   bad signature → 401; no JSON, type or conversation id → 400; not ours → 200; neither store → 503
  *
@@ -77,7 +77,6 @@ static STEP webhook_journal(struct webhook *webhook);
 static enum step webhook_on_journaled(void *ctx, const struct redis_reply *reply);
 static enum step webhook_on_viewed(void *ctx);
 static enum step webhook_on_pinned(void *ctx);
-static enum step webhook_on_journal_confirmed(void *ctx);
 
 enum step webhook_start(struct request *req)
 {
@@ -255,10 +254,13 @@ static enum step webhook_on_journaled(void *ctx, const struct redis_reply *reply
 
 	if (reply->status != CALL_OK)
 		return webhook_not_journaled(webhook, arena_printf(arena, "redis: %.*s", SPAN_ARG(reply->error)));
+	if (span_is(reply->v[0], "NO_BODY"))
+		return webhook_not_journaled(webhook, "redis: the body was not taken");
 	journal_size_note(worker->journal,
 			  partition_of(span_of(conversation->interview_id.text), worker->config->partitions), reply->v[2]);
 	metrics_count(&worker->metrics, METRIC_JOURNALED_WEBHOOK);
 	webhook_open_link(webhook, webhook_on_viewed);
+	link_note_times(&webhook->link, reply);
 	webhook->link.forced = worker->config->durability == DURABILITY_JOURNAL || worker_ledger_is_away(worker);
 	return link_content(&webhook->link, conversation->id,
 			    conversation_fact(arena, worker->config, conversation, journal_entry_ms(reply->v[1])));
@@ -278,18 +280,14 @@ static enum step webhook_on_viewed(void *ctx)
 	return webhook_on_pinned(webhook);
 }
 
+/* Nobody need ask Redis whether it still knows all this: body and views were told it in one go, and
+ * each reply said whether its partition had been emptied since the body came. What is emptied after the
+ * last of them is lost as it would be after the 200. */
 static enum step webhook_on_pinned(void *ctx)
 {
 	struct webhook *webhook = ctx;
 
-	return link_confirm(&webhook->link, webhook_on_journal_confirmed, webhook);
-}
-
-static enum step webhook_on_journal_confirmed(void *ctx)
-{
-	struct webhook *webhook = ctx;
-
-	if (webhook->link.lost && ++webhook->repeats < LINK_REPEATS_MAX)
+	if (link_was_emptied(&webhook->link) && ++webhook->repeats < LINK_REPEATS_MAX)
 		return webhook_journal(webhook);
 	return webhook_accepted(webhook);
 }

@@ -305,19 +305,25 @@ enum step redis_command(struct redis *redis, struct job *job, size_t count, cons
 	return call_submit(redis, call);
 }
 
+void redis_command_before(struct redis *redis, struct job *job, size_t count, const struct span *words)
+{
+	struct redis_call *call;
+
+	if (call_refusal(redis, job) != CALL_OK)
+		return;
+	call = call_new(job, NULL, NULL, count, 0);
+	call_set_words(call, 0, words, count);
+	call->deadline_ms = INT64_MAX;
+	if (!call_send(redis, call))
+		free(call);
+}
+
 enum step redis_command_tracked(struct redis *redis, struct job *job, size_t count, const struct span *words,
 				redis_step *next, void *ctx)
 {
 	static const struct span caching[] = {SPAN("CLIENT"), SPAN("CACHING"), SPAN("YES")};
-	struct redis_call *call;
 
-	/* it holds for the next command of the connection, which is sent in the same turn */
-	if (call_refusal(redis, job) == CALL_OK) {
-		call = call_new(job, NULL, NULL, 3, 0);
-		call_set_words(call, 0, caching, 3);
-		call->deadline_ms = INT64_MAX;
-		if (!call_send(redis, call))
-			free(call);
-	}
+	/* it holds for the next command of the connection */
+	redis_command_before(redis, job, 3, caching);
 	return redis_command(redis, job, count, words, next, ctx);
 }

@@ -53,6 +53,8 @@ STEP redis_script(struct redis *redis, struct job *job, enum script script, size
 		  const struct span *keys, size_t arg_count, const struct span *args, redis_step *next, void *ctx);
 STEP redis_command(struct redis *redis, struct job *job, size_t count, const struct span *words, redis_step *next,
 		   void *ctx);
+/* Sends a command in front of the one that the same turn sends next. Nobody hears what comes of it. */
+void redis_command_before(struct redis *redis, struct job *job, size_t count, const struct span *words);
 /* As redis_command(); while tracking is on (tracking.h), a change of the keys that it reads is reported. */
 STEP redis_command_tracked(struct redis *redis, struct job *job, size_t count, const struct span *words,
 			   redis_step *next, void *ctx);
