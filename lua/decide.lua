@@ -36,12 +36,15 @@ local window = request.window
 local raw = redis.call('HGETALL', key)
 local old, sessions, conversations, left_at, pinned = {}, {}, {}, {}, {}
 local text = {} -- {field: the fact as it stands in the bucket}, of those that are still the same
+-- mostly one session is told of, which stands there as it is, and one new conversation
+local only_session, only_conversation, known_session = ARGV[4]:sub(2, -2), ARGV[5]:sub(2, -2), nil
 for i = 1, #raw, 2 do
   local field, value = raw[i], raw[i + 1]
   old[field] = value
   local kind, id = field:sub(1, 2), field:sub(3)
   if kind == 's:' then
     sessions[id] = cjson.decode(value)
+    if value == only_session then known_session = field end
     text[field] = value
   elseif kind == 'c:' then
     conversations[id] = cjson.decode(value)
@@ -104,20 +107,22 @@ end
 -- ── what is new ──
 
 local touched, gone, ghosts = {}, {}, {}
-for _, fact in ipairs(cjson.decode(ARGV[4])) do
-  local field = 's:' .. fact.sid
-  -- the one session that is told of is mostly known as it is
-  if not text[field] or '[' .. text[field] .. ']' ~= ARGV[4] then take_session(fact) end
-  touched[field] = true
+if known_session and text[known_session] then
+  touched[known_session] = true
+else
+  for _, fact in ipairs(cjson.decode(ARGV[4])) do
+    take_session(fact)
+    touched['s:' .. fact.sid] = true
+  end
 end
 local told = cjson.decode(ARGV[5])
 for _, fact in ipairs(told) do
   local field = 'c:' .. fact.cid
-  if not text[field] or '[' .. text[field] .. ']' ~= ARGV[5] then
+  if #told > 1 or text[field] ~= only_conversation then
     local known = conversations[fact.cid]
     take_conversation(fact)
     -- a single new one is kept as it was told: conversation_index encoded it
-    if not known and #told == 1 and conversations[fact.cid] then text[field] = ARGV[5]:sub(2, -2) end
+    if not known and #told == 1 and conversations[fact.cid] then text[field] = only_conversation end
   end
   if conversations[fact.cid] then touched[field] = true end
 end
@@ -141,14 +146,13 @@ end
 if request.pin and touched[request.pin] then pinned[request.pin] = true end
 local groups = group_facts(sessions, conversations, touched, window)
 
-local function is_covered(low, high)
-  return ranges_hold(covered, math.max(low - window, 0), math.min(high + window, FAR))
+local function is_covered(at)
+  return ranges_hold(covered, math.max(at - window, 0), math.min(at + window, FAR))
 end
 
 local missing = {}
 local margin = 3 * math.max(window, 600000) * 2 ^ #request.hydrate -- long chains are read in few rounds
 local function require_around(at)
-  if is_covered(at, at) then return end
   local high = at + window + margin
   -- what is still to come will come through this bucket
   if high >= now_ms then high = FAR end
@@ -158,8 +162,7 @@ end
 local kept, fact_count, decided = {}, 0, {}
 local function forget(group)
   for _, f in ipairs(group.facts) do
-    local first, last = fact_points(f.fact)
-    covered = ranges_subtract(ranges_subtract(covered, first, first), last, last)
+    covered = ranges_subtract(ranges_subtract(covered, f.first, f.first), f.last, f.last)
     local facts = f.fact.cid and conversations or sessions
     facts[f.field:sub(3)] = nil
   end
@@ -167,13 +170,14 @@ end
 for _, g in ipairs(groups) do
   local whole = true
   for _, f in ipairs(g.facts) do
-    local first, last = fact_points(f.fact)
     g.pinned = g.pinned or pinned[f.field]
+    local first_covered = is_covered(f.first)
+    local last_covered = f.last == f.first and first_covered or f.last ~= f.first and is_covered(f.last)
     if g.touched then
-      require_around(first)
-      require_around(last)
+      if not first_covered then require_around(f.first) end
+      if not last_covered then require_around(f.last) end
     end
-    whole = whole and is_covered(first, first) and is_covered(last, last)
+    whole = whole and first_covered and last_covered
   end
   if g.touched or whole or g.pinned or request.force then
     kept[#kept + 1] = g
@@ -190,24 +194,22 @@ if #missing > 0 and not request.force then return {'HYDRATE', ranges_json(missin
 -- ── what is too much ──
 
 local function crowd_around(fact)
-  local first, last = fact_points(fact)
   local count = 0
   for _, g in ipairs(kept) do
     for _, f in ipairs(g.facts) do
-      local a, b = fact_points(f.fact)
-      if math.min(math.abs(a - first), math.abs(b - last)) <= window then count = count + 1 end
+      if math.min(math.abs(f.first - fact.first), math.abs(f.last - fact.last)) <= window then count = count + 1 end
     end
   end
   return count
 end
-for _, g in ipairs(kept) do
+for _, g in ipairs(fact_count > WINDOW_MAX and kept or {}) do
   for _, f in ipairs(g.facts) do
-    if touched[f.field] and not old[f.field] and not heard[f.field] and (#g.facts > GROUP_MAX or crowd_around(f.fact) > WINDOW_MAX) then
+    if touched[f.field] and not old[f.field] and not heard[f.field] and (#g.facts > GROUP_MAX or crowd_around(f) > WINDOW_MAX) then
       return {'FULL'}
     end
   end
 end
-table.sort(kept, function(a, b) return a.low < b.low end)
+if fact_count > BUCKET_MAX then table.sort(kept, function(a, b) return a.low < b.low end) end
 for _, g in ipairs(kept) do
   if fact_count <= BUCKET_MAX then break end
   if not g.touched and not g.pinned then

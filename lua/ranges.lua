@@ -30,8 +30,8 @@ local function ranges_subtract(list, low, high)
 end
 
 local function ranges_hold(list, low, high)
-  for _, r in ipairs(list) do
-    if r[1] <= low and high <= r[2] then return true end
+  for i = 1, #list do
+    if list[i][1] <= low and high <= list[i][2] then return true end
   end
   return false
 end
