@@ -55,6 +55,7 @@ struct http_connection {
 	uint32_t scanned; /* messages that the scanner has seen whole */
 	uint32_t started; /* requests that evhttp has given us */
 	size_t held;      /* bytes of requests that are not answered yet */
+	bool reading;     /* more than libevent would */
 	int fd;
 	struct inet client; /* the peer, as limits count it */
 	bool counted;       /* in the server's tally of addresses */

@@ -2,6 +2,9 @@
 #include <event2/buffer.h>
 #include <event2/bufferevent.h>
 #include <event2/event.h>
+#include <stdlib.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
 
 #include "http/exchange.h"
 
@@ -9,6 +12,7 @@ enum {
 	SMALL_BODY = 64 * 1024,   /* never refused for the sake of others' */
 	PIPELINE_MAX = 64 * 1024, /* read ahead while a request is under way */
 	VECTORS = 8,
+	READ_MAX = 256 * 1024, /* of one connection in one turn */
 };
 
 static void note_request_id(struct http_connection *connection, struct span id)
@@ -160,10 +164,36 @@ void http_time_reading(struct http_connection *connection)
 	}
 }
 
+/* libevent reads 4 KB at a time. What else of a body has come already is read in one go, within its
+ * read (when the buffer may grow), which makes this a nested on_input. */
+static void read_rest(struct http_connection *connection, struct evbuffer *input)
+{
+	uint64_t rest = scan_blind(&connection->scan);
+	struct evbuffer_iovec space;
+	int come = 0;
+	ssize_t n;
+
+	if (rest == 0 || connection->phase > CONNECTION_BODY || ioctl(connection->fd, FIONREAD, &come) != 0 || come <= 0)
+		return;
+	if (rest > READ_MAX)
+		rest = READ_MAX;
+	if ((uint64_t)come < rest)
+		rest = (uint64_t)come;
+	if (evbuffer_reserve_space(input, (ev_ssize_t)rest, &space, 1) != 1)
+		return;
+	n = recv(connection->fd, space.iov_base, (size_t)rest, 0);
+	if (n <= 0)
+		return; /* an error or the end stays, for libevent to find */
+	space.iov_len = (size_t)n;
+	if (evbuffer_commit_space(input, &space, 1) != 0)
+		abort(); /* bytes would be missing; it refuses none but space that isn't the buffer's */
+}
+
 void http_on_input(struct evbuffer *input, const struct evbuffer_cb_info *info, void *arg)
 {
 	struct http_connection *connection = arg;
 	struct http_connections *all = &connection->server->connections;
+	bool nested = connection->reading;
 
 	if (info->n_added == 0 || connection->phase == CONNECTION_REFUSED)
 		return;
@@ -171,6 +201,11 @@ void http_on_input(struct evbuffer *input, const struct evbuffer_cb_info *info, 
 	all->held += info->n_added;
 	if (connection->scan.state != SCAN_BROKEN) {
 		scan_added(connection, input, info->n_added);
+		if (!nested) {
+			connection->reading = true;
+			read_rest(connection, input);
+			connection->reading = false;
+		}
 		http_time_reading(connection);
 	}
 	if (connection->phase == CONNECTION_REFUSED)
