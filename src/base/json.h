@@ -21,6 +21,18 @@ enum { JSON_DEPTH_MAX = 200 };
 bool json_clean(struct span in, struct text *out, bool *lossy, size_t *error_at)
 	__attribute__((warn_unused_result));
 
+/* Where the large containers of the outer levels end in a cleaned text, as cleaning came by: whoever
+ * walks those levels (json_iter.ends) need not read what is in them. Those that are not here are read. */
+enum { JSON_ENDS_MAX = 32, JSON_ENDS_LEVELS = 3, JSON_ENDS_LEN_MIN = 512 };
+struct json_ends {
+	const char *text; /* as long as that is neither moved nor freed */
+	size_t n;
+	struct json_range { size_t begin, end; } at[JSON_ENDS_MAX];
+};
+/* As json_clean(), noting the ends. */
+bool json_clean_ends(struct span in, struct text *out, struct json_ends *ends, bool *lossy, size_t *error_at)
+	__attribute__((warn_unused_result));
+
 enum json_type { JSON_ABSENT, JSON_NULL, JSON_BOOL, JSON_NUMBER, JSON_STRING, JSON_ARRAY, JSON_OBJECT };
 
 /* `value` is the raw text of one cleaned value; an absent span is JSON_ABSENT. */
@@ -35,6 +47,7 @@ struct span json_member(struct span object, const char *name);
 struct json_iter {
 	struct span rest;
 	bool first;
+	const struct json_ends *ends; /* may be set after json_iter(): of the text that the container is in */
 };
 struct json_iter json_iter(struct span container);
 bool json_next(struct json_iter *iter, struct span *name, struct span *value);

@@ -39,6 +39,8 @@ struct cleaner {
 	size_t depth;
 	bool muted; /* deeper than JSON_DEPTH_MAX: checked and not written */
 	bool lossy;
+	struct json_ends *ends; /* may be NULL */
+	size_t begins[JSON_ENDS_LEVELS]; /* in `out`, of the outer containers that are open */
 };
 
 static void flush(struct cleaner *c)
@@ -79,6 +81,22 @@ static bool is_object(const struct cleaner *c, size_t level)
 	return c->objects[level / LEVELS_PER_WORD] >> (level % LEVELS_PER_WORD) & 1;
 }
 
+/* Where in `out` the byte at `p` comes to stand. */
+static size_t place(const struct cleaner *c)
+{
+	return c->out->n + (size_t)(c->p - c->run);
+}
+
+/* An outer container has ended. */
+static void note_end(struct cleaner *c)
+{
+	struct json_ends *ends = c->ends;
+	size_t end = place(c);
+
+	if (end - c->begins[c->depth] >= JSON_ENDS_LEN_MIN && ends->n < JSON_ENDS_MAX)
+		ends->at[ends->n++] = (struct json_range){c->begins[c->depth], end};
+}
+
 /* After a whole value, and after a container's end. */
 static bool value_done(struct cleaner *c)
 {
@@ -103,6 +121,8 @@ static bool open_container(struct cleaner *c, bool object)
 		c->objects[word] |= bit;
 	else
 		c->objects[word] &= ~bit;
+	if (c->depth < JSON_ENDS_LEVELS)
+		c->begins[c->depth] = place(c);
 	c->depth++;
 	c->p++;
 	c->expect = object ? EXPECT_NAME_OR_CLOSE : EXPECT_VALUE_OR_CLOSE;
@@ -119,6 +139,8 @@ static bool close_container(struct cleaner *c)
 		c->muted = false;
 		c->run = c->p;
 	}
+	if (c->ends && c->depth < JSON_ENDS_LEVELS)
+		note_end(c);
 	return value_done(c);
 }
 
@@ -423,9 +445,17 @@ static bool clean_token(struct cleaner *c)
 
 bool json_clean(struct span in, struct text *out, bool *lossy, size_t *error_at)
 {
+	return json_clean_ends(in, out, NULL, lossy, error_at);
+}
+
+bool json_clean_ends(struct span in, struct text *out, struct json_ends *ends, bool *lossy, size_t *error_at)
+{
 	const char *start = in.p ? in.p : "";
-	struct cleaner c = {.p = start, .end = start + in.n, .run = start, .out = out};
+	struct cleaner c = {.p = start, .end = start + in.n, .run = start, .out = out, .ends = ends};
 	bool ok;
+
+	if (ends)
+		ends->n = 0;
 
 	do {
 		skip_space(&c);
@@ -436,6 +466,8 @@ bool json_clean(struct span in, struct text *out, bool *lossy, size_t *error_at)
 		flush(&c);
 	else
 		*error_at = (size_t)(c.p - start);
+	if (ends)
+		ends->text = text_span(out).p;
 	*lossy = c.lossy;
 	free(c.objects);
 	return ok;

@@ -90,9 +90,20 @@ struct json_iter json_iter(struct span container)
 	return (struct json_iter){.rest = {container.p + 1, container.n - 1}, .first = true};
 }
 
+/* Past the container that begins at p, or NULL where that is not noted. */
+static const char *noted_end(const struct json_ends *ends, const char *p)
+{
+	size_t begin = (size_t)(p - ends->text);
+
+	for (size_t i = 0; i < ends->n; i++)
+		if (ends->at[i].begin == begin)
+			return ends->text + ends->at[i].end;
+	return NULL;
+}
+
 bool json_next(struct json_iter *iter, struct span *name, struct span *value)
 {
-	const char *p, *end, *begin;
+	const char *p, *end, *begin, *noted = NULL;
 
 	/* the closing bracket is the last byte of `rest`, always */
 	if (iter->rest.n <= 1)
@@ -112,7 +123,9 @@ bool json_next(struct json_iter *iter, struct span *name, struct span *value)
 		p = skip_spaces(p + 1);
 	}
 	begin = p;
-	p = value_end(p, end);
+	if (iter->ends && (*p == '{' || *p == '['))
+		noted = noted_end(iter->ends, p);
+	p = noted ? noted : value_end(p, end);
 	*value = (struct span){begin, (size_t)(p - begin)};
 	iter->rest = (struct span){p, (size_t)(end - p)};
 	return true;

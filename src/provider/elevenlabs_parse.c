@@ -57,15 +57,22 @@ static void pick_one(struct span name, struct span value, const struct pick *pic
 }
 
 /* Walks an object once; of repeated members the last counts, as in jsonb. */
-static void pick_members(struct arena *arena, struct span object, const struct pick *picks, size_t count)
+static void pick_members_ends(struct arena *arena, struct span object, const struct json_ends *ends,
+			      const struct pick *picks, size_t count)
 {
 	struct json_iter iter = json_iter(object);
 	struct span name, value;
 
+	iter.ends = ends;
 	if (json_type(object) != JSON_OBJECT)
 		return;
 	while (json_next(&iter, &name, &value))
 		pick_one(name_text(arena, name), value, picks, count);
+}
+
+static void pick_members(struct arena *arena, struct span object, const struct pick *picks, size_t count)
+{
+	pick_members_ends(arena, object, NULL, picks, count);
 }
 
 static struct span typed(struct span value, enum json_type type)
@@ -103,7 +110,7 @@ static int64_t seconds(struct arena *arena, struct span value, bool or_text, int
 	return whole >= 0 && whole <= max ? whole : -1;
 }
 
-static void envelope_read(struct arena *arena, struct span root, struct envelope *envelope)
+static void envelope_read(struct arena *arena, struct span root, const struct json_ends *ends, struct envelope *envelope)
 {
 	const struct pick picks[] = {
 		{"type", &envelope->type},
@@ -111,7 +118,7 @@ static void envelope_read(struct arena *arena, struct span root, struct envelope
 		{"data", &envelope->data},
 	};
 
-	pick_members(arena, root, picks, COUNT(picks));
+	pick_members_ends(arena, root, ends, picks, COUNT(picks));
 	envelope->type = json_decode_string(arena, envelope->type);
 }
 
@@ -121,7 +128,7 @@ static bool kept_apart(struct span name)
 	return span_is(name, "transcript") || span_is(name, "analysis") || span_is(name, "metadata");
 }
 
-static void call_read(struct arena *arena, struct span data, struct call *call)
+static void call_read(struct arena *arena, struct span data, const struct json_ends *ends, struct call *call)
 {
 	const struct pick picks[] = {
 		{"agent_id", &call->agent_id},
@@ -138,6 +145,7 @@ static void call_read(struct arena *arena, struct span data, struct call *call)
 	struct span name, value, text;
 	struct text payload;
 
+	iter.ends = ends;
 	text_init(&payload, arena, 0);
 	text_addc(&payload, '{');
 	while (json_next(&iter, &name, &value)) {
@@ -330,15 +338,16 @@ enum webhook_kind elevenlabs_parse(struct arena *arena, struct span body, const 
 	struct envelope envelope = {0};
 	struct call call = {0};
 	struct text clean;
+	struct json_ends ends;
 	bool lossy, began;
 	size_t error_at;
 
 	*conversation = (struct conversation){0};
 	*reason = NULL;
 	text_init(&clean, arena, body.n + 1);
-	if (!json_clean(body, &clean, &lossy, &error_at))
+	if (!json_clean_ends(body, &clean, &ends, &lossy, &error_at))
 		return malformed(reason, "JSON");
-	envelope_read(arena, text_span(&clean), &envelope);
+	envelope_read(arena, text_span(&clean), &ends, &envelope);
 	if (envelope.type.p == NULL)
 		return malformed(reason, "type");
 	conversation->event = event_of(envelope.type);
@@ -350,7 +359,7 @@ enum webhook_kind elevenlabs_parse(struct arena *arena, struct span body, const 
 	if (json_type(envelope.data) != JSON_OBJECT)
 		return malformed(reason, "data");
 
-	call_read(arena, envelope.data, &call);
+	call_read(arena, envelope.data, &ends, &call);
 	conversation->agent_id = id_string(arena, call.agent_id);
 	if (conversation->agent_id.p == NULL)
 		conversation->agent_id = SPAN("");

@@ -478,6 +478,56 @@ static void test_jsonb_text(void **state)
 	assert_int_equal(json_type(json_member(text, "o")), JSON_OBJECT);
 }
 
+/* With and without the noted ends a walk gives the same. */
+static void check_ends(struct span container, const struct json_ends *ends, int level)
+{
+	struct json_iter plain = json_iter(container), quick = json_iter(container);
+	struct span name, value, quick_name, quick_value;
+
+	quick.ends = ends;
+	while (json_next(&plain, &name, &value)) {
+		assert_true(json_next(&quick, &quick_name, &quick_value));
+		assert_ptr_equal(name.p, quick_name.p);
+		assert_ptr_equal(value.p, quick_value.p);
+		assert_int_equal(value.n, quick_value.n);
+		if (level < JSON_ENDS_LEVELS)
+			check_ends(value, ends, level + 1);
+	}
+	assert_false(json_next(&quick, &quick_name, &quick_value));
+}
+
+static void test_ends(void **state)
+{
+	struct text in, out;
+	struct json_ends ends;
+	bool lossy;
+	size_t error_at;
+
+	(void)state;
+	text_init(&in, &arena, 0);
+	text_add(&in, SPAN(" {\"small\" : {}, \"data\":{\"a\": [ "));
+	for (int i = 0; i < 200; i++)
+		text_addf(&in, "%s{ \"n\":%d, \"s\":\"}]\\\"\\u0000\"}", i ? "," : "", i);
+	text_add(&in, SPAN("], \"deep\": "));
+	for (int i = 0; i < 2 * JSON_DEPTH_MAX; i++)
+		text_addc(&in, '[');
+	for (int i = 0; i < 2 * JSON_DEPTH_MAX; i++)
+		text_addc(&in, ']');
+	for (int i = 0; i < 2 * JSON_ENDS_MAX; i++) {
+		text_addf(&in, ", \"m%d\": [\"\\ud800", i);
+		for (int j = 0; j < JSON_ENDS_LEN_MIN; j++)
+			text_addc(&in, 'x');
+		text_add(&in, SPAN("\"]"));
+	}
+	text_add(&in, SPAN("}, \"last\": [1] }"));
+	text_init(&out, &arena, 0);
+	text_add(&out, SPAN("before"));
+	assert_true(json_clean_ends(text_span(&in), &out, &ends, &lossy, &error_at));
+	assert_true(lossy);
+	assert_int_equal(ends.n, JSON_ENDS_MAX);
+	check_ends((struct span){out.p + 6, out.n - 6}, &ends, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -498,6 +548,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_walks, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_strings, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_integers, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_ends, setup, teardown),
 	};
 
 	return cmocka_run_group_tests_name("json", tests, NULL, NULL);
