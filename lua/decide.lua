@@ -5,7 +5,7 @@
 -- read. Groups that are not covered are not kept: who asks for them brings them back. A fact that only
 -- the journal holds can't be brought back, and is pinned: its group stays, for the views' sake, and is
 -- left out of decisions until it is covered.
--- uses clock facts conversations ranges groups link
+-- uses clock facts conversations ranges link groups
 --
 -- KEYS[1]  the user's bucket: hash {r: replid, revision, covered: ranges, s:<sid>: session fact,
 --          c:<cid>: conversation fact with its epoch, x:<cid>: epoch at which the conversation left,

@@ -8,15 +8,14 @@
 -- Bytes    a counter beside it, an estimate: what it holds and what a stream adds to that
 --
 -- Bodies stand in keys of their own and never come into a script: Lua hashes each string that it
--- gets, byte by byte, and of 40 KB that costs more than all else about a webhook. (Entries of webhooks
--- as older versions wrote them have the body as their fact.)
+-- gets, byte by byte, and of 40 KB that costs more than all else about a webhook.
 
 local ENTRY_OVERHEAD = 160
 
+-- Gives the new entry, and what the journal holds with it.
 local function journal_add(stream, bytes, size, ...)
   local id = redis.call('XADD', stream, '*', ...)
-  redis.call('INCRBY', bytes, size + ENTRY_OVERHEAD)
-  return id
+  return id, redis.call('INCRBY', bytes, size + ENTRY_OVERHEAD)
 end
 
 -- An entry's fields by name.
@@ -26,6 +25,6 @@ local function journal_fields(entry)
   return fields
 end
 
-local function journal_size(fields) return #fields.subject + (fields.fact and #fields.fact or tonumber(fields.bytes)) end
+local function journal_size(fields) return #fields.subject + (fields.bytes or #fields.fact) end
 
 local function journal_bytes(bytes) return tonumber(redis.call('GET', bytes) or 0) end

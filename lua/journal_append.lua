@@ -5,26 +5,26 @@
 -- KEYS[3]  hash {interview id: [entry, final, event_at, hash] of the content that counts}
 -- KEYS[4]  when its partition was found empty (emptied_at)
 -- KEYS[5]  the body: set just before, in a key of a new name that expires unless it is kept here
--- ARGV[1]  {cid, id: interview id, final, event_at, hash} (as in a conversation fact)
--- ARGV[2]  the body's name in its key, ARGV[3] its length
+-- ARGV[1]  conversation id, ARGV[2] interview id, ARGV[3] final, ARGV[4] event_at, ARGV[5] hash (as in its fact)
+-- ARGV[6]  the body's name in its key, ARGV[7] its length
 -- Reply    {'OK', entry, bytes of the journal, emptied_at, now}
 --          {'NO_BODY'}  it was not set; nothing was changed
 
-local fact = cjson.decode(ARGV[1])
-local known = redis.call('HGET', KEYS[3], fact.id)
+local cid, interview, final, event_at, hash, body, length = unpack(ARGV)
+local known = redis.call('HGET', KEYS[3], interview)
 known = known and cjson.decode(known)
 
-local entry
-if known and known.hash == fact.hash then
-  entry = known.entry
+local entry, bytes
+if known and known.hash == hash then
+  entry, bytes = known.entry, redis.call('GET', KEYS[2])
   redis.call('UNLINK', KEYS[5])
 else
   if redis.call('PERSIST', KEYS[5]) == 0 then return {'NO_BODY'} end
-  entry = journal_add(KEYS[1], KEYS[2], #fact.cid + ARGV[3], 'kind', 'webhook', 'subject', fact.cid,
-    'body', ARGV[2], 'bytes', ARGV[3], 'interview', fact.id)
-  if not known or is_greater_content(fact, known) then
-    redis.call('HSET', KEYS[3], fact.id, '{"entry":"' .. entry .. '","final":' .. digits(fact.final)
-      .. ',"event_at":' .. digits(fact.event_at) .. ',"hash":' .. encode(fact.hash) .. '}')
+  entry, bytes = journal_add(KEYS[1], KEYS[2], #cid + length, 'kind', 'webhook', 'subject', cid,
+    'body', body, 'bytes', length, 'interview', interview)
+  if not known or is_greater_content({final = tonumber(final), event_at = tonumber(event_at), hash = hash}, known) then
+    redis.call('HSET', KEYS[3], interview, '{"entry":"' .. entry .. '","final":' .. final .. ',"event_at":' .. event_at
+      .. ',"hash":"' .. hash .. '"}')
   end
 end
-return {'OK', entry, redis.call('GET', KEYS[2]), emptied_at(KEYS[4]), digits(now_ms)}
+return {'OK', entry, bytes, emptied_at(KEYS[4]), digits(now_ms)}

@@ -77,12 +77,12 @@ if #named_by > 0 then put('n', names, entry[3]) end
 set_fields(key, changed)
 redis.call('PEXPIRE', key, ttl)
 
-local entry_id = ''
+local entry_id, bytes = '', nil
 if fact and request.journal then
   local text = encode_session(fact)
-  entry_id = journal_add(KEYS[3], KEYS[4], #request.sid + #text, 'kind', 'save', 'subject', request.sid, 'fact', text)
+  entry_id, bytes = journal_add(KEYS[3], KEYS[4], #request.sid + #text, 'kind', 'save', 'subject', request.sid, 'fact', text)
 end
 
 local replaced = ''
 if claim_before and claim_before ~= session.claim then replaced = claim_before end
-return {'OK', told, names, replaced, entry_id, redis.call('GET', KEYS[4]) or '0', emptied_at(KEYS[2]), digits(now_ms)}
+return {'OK', told, names, replaced, entry_id, bytes or redis.call('GET', KEYS[4]) or '0', emptied_at(KEYS[2]), digits(now_ms)}

@@ -2,7 +2,6 @@
 
 #include <stdlib.h>
 
-#include "broker/fact.h"
 
 /* Enough for any call to be answered in, little for a body that nobody will ask for. */
 #define BODY_UNKEPT_SECS "600"
@@ -69,14 +68,18 @@ STEP journal_append(struct worker *worker, struct job *job, const struct convers
 	struct span set[] = {SPAN("SET"), key, body, SPAN("EX"), SPAN(BODY_UNKEPT_SECS)};
 	struct span keys[] = {journal.stream, journal.bytes, journal.interviews, journal.emptied, key};
 	struct span args[] = {
-		conversation_fact(&job->arena, worker->config, c, 0),
+		c->id,
+		span_of(c->interview_id.text),
+		c->final ? SPAN("1") : SPAN("0"),
+		span_of(arena_printf(&job->arena, "%lld", (long long)c->event_timestamp_secs)),
+		span_of(c->body_sha256),
 		span_of(name.text),
 		span_of(arena_printf(&job->arena, "%zu", body.n)),
 	};
 
 	/* the script tells whether that worked; should it not come to run, the body goes by itself */
 	redis_command_before(worker->redis, job, 5, set);
-	return redis_script(worker->redis, job, SCRIPT_JOURNAL_APPEND, 5, keys, 3, args, next, ctx);
+	return redis_script(worker->redis, job, SCRIPT_JOURNAL_APPEND, 5, keys, 7, args, next, ctx);
 }
 
 STEP journal_strike(struct worker *worker, struct job *job, unsigned partition, struct span entry, struct span body,

@@ -22,7 +22,7 @@ struct results {
 	void *ctx;
 	/* results_on_entry */
 	int64_t received_ms;
-	/* results_read_body */
+	/* results_on_body */
 	struct conversation conversation;
 	/* results_on_bucket */
 	struct span session;
@@ -103,40 +103,33 @@ static STEP results_not_journaled(const struct results *results, const struct re
 	return results->missing(results->ctx);
 }
 
-static STEP results_read_body(struct results *results, const struct redis_reply *reply, struct span body);
-
 static enum step results_on_entry(void *ctx, const struct redis_reply *reply)
 {
 	struct results *results = ctx;
 	struct request *req = results->req;
 	struct worker *worker = worker_of(req);
 
-	if (reply->status != CALL_OK || reply->n < 3)
+	if (reply->status != CALL_OK || reply->n < 2)
 		return results_not_journaled(results, reply);
 	results->received_ms = journal_entry_ms(reply->v[0]);
-	if (reply->v[1].n == 0)
-		return results_read_body(results, reply, reply->v[2]);
 	return journal_body(worker, &req->job, partition_of(span_of(results->id.text), worker->config->partitions),
 			    reply->v[1], results_on_body, results);
 }
 
 static enum step results_on_body(void *ctx, const struct redis_reply *reply)
 {
-	/* absent: it was struck in between, and the ledger has it */
-	return results_read_body(ctx, reply, reply->status == CALL_OK ? reply->v[0] : SPAN_ABSENT);
-}
-
-static STEP results_read_body(struct results *results, const struct redis_reply *reply, struct span body)
-{
 	static const struct config_list all_agents;
+	struct results *results = ctx;
 	struct request *req = results->req;
 	struct worker *worker = worker_of(req);
 	struct arena *arena = &req->job.arena;
 	struct span words[4] = {SPAN("HMGET"), SPAN_ABSENT, SPAN("r"), SPAN("h")};
 	const char *reason;
 
-	if (!body.p || elevenlabs_parse(arena, arena_span(arena, body), &all_agents, &results->conversation, &reason) !=
-			       WEBHOOK_CONVERSATION)
+	/* absent: it was struck in between, and the ledger has it */
+	if (reply->status != CALL_OK || !reply->v[0].p ||
+	    elevenlabs_parse(arena, arena_span(arena, reply->v[0]), &all_agents, &results->conversation, &reason) !=
+		    WEBHOOK_CONVERSATION)
 		return results_not_journaled(results, reply);
 	req->conversation = arena_strdup(arena, results->conversation.id);
 	words[1] = key_of_conversation(arena, worker->config->partitions, results->conversation.id);

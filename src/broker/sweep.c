@@ -101,8 +101,6 @@ static STEP sweep_read(struct sweep *sweep)
 
 	switch (sweep->kind) {
 	case SWEEP_JOURNALED_WEBHOOK:
-		if (sweep->body.n == 0)
-			return sweep_read_body(sweep);
 		return journal_body(sweep->worker, &sweep->job, sweep->partition, sweep->body, sweep_on_body, sweep);
 	case SWEEP_UNDECIDED_CONVERSATION:
 		param = arena_strdup(arena, sweep->id);

@@ -6,7 +6,7 @@
 
 enum sweep_kind {
 	SWEEP_JOURNALED_SAVE,        /* fact: of the session */
-	SWEEP_JOURNALED_WEBHOOK,     /* body: its name; or, as older versions wrote it, fact: the body itself */
+	SWEEP_JOURNALED_WEBHOOK,     /* body: its name; fact, once it is read: the body */
 	SWEEP_UNDECIDED_SESSION,     /* fact: of the session; user */
 	SWEEP_UNDECIDED_CONVERSATION
 };
