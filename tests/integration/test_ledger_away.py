@@ -338,3 +338,32 @@ def test_a_dead_nodes_entries_are_swept_by_another(api, lab, no_ledger):
     node.kill()
     settled(lab)
     assert session_row(lab, sid)["conversation_id"] == payload["data"]["conversation_id"]
+
+
+def bodies(lab):
+    return list(lab.redis.scan_iter("debrief:{p*}:body:*", count=1000))
+
+
+def test_a_journaled_body_is_kept_once_and_goes_with_its_entry(api, lab, no_ledger):
+    payload = api.payload(user=api.user())
+    for node in (0, 1, 0):
+        ok(api.webhook(payload, node=node))
+    kept = bodies(lab)
+    assert len(kept) == 1 and lab.redis.ttl(kept[0]) == -1, "one body, which doesn't expire"
+    more = {**payload, "event_timestamp": payload["event_timestamp"] + 1}
+    ok(api.webhook(more, node=1))
+    ok(api.webhook(payload))  # no longer the content that counts: taken again
+    assert len(bodies(lab)) == journal_length(lab) == 3
+    settled(lab)
+    assert bodies(lab) == []
+
+
+def test_a_body_that_is_gone_does_not_hold_up_the_journal(api, lab, no_ledger):
+    """Nobody but an operator could do it; then its entry goes too, and the others are kept."""
+    lost, other = api.payload(user=api.user()), api.payload(user=api.user())
+    ok(api.webhook(lost))
+    lab.redis.delete(*bodies(lab))
+    ok(api.webhook(other))
+    settled(lab)
+    assert interview_row(lab, other["data"]["conversation_id"]) is not None
+    assert interview_row(lab, lost["data"]["conversation_id"]) is None
