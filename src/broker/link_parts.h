@@ -46,6 +46,8 @@ struct span link_visit_request(struct link *link);
 struct span link_decide_request(struct link *link, const struct link_user *user);
 struct span link_list(struct link *link, const struct text *items); /* as an array */
 
+/* From the beginning; what the ledger said then is not what it would say now. */
+STEP link_start_again(struct link *link);
 STEP link_visit_next(struct link *link, enum step (*visited)(struct link *link));
 
 #endif

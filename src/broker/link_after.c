@@ -1,0 +1,118 @@
+/* What follows on a link: does Redis still know of it, is it in the journal, must it be made again? */
+#include <string.h>
+
+#include "broker/journal.h"
+#include "broker/link_parts.h"
+#include "broker/partition.h"
+
+bool link_was_emptied(const struct link *link)
+{
+	return link->emptied_ms >= link->began_ms || strcmp(link->replid, redis_replid(link->worker->redis)) != 0;
+}
+
+/* `emptied`: when the partition was, as it says now. */
+static STEP confirm_end(struct link *link, enum call_status status, struct span emptied)
+{
+	int64_t emptied_ms;
+
+	/* when Redis is away now, it tells by its replid how it came back */
+	if (status == CALL_OK && link->repeats < LINK_REPEATS_MAX)
+		link->lost = link_was_emptied(link) || !span_to_int64(emptied, &emptied_ms) || emptied_ms >= link->began_ms;
+	return link->done(link->ctx);
+}
+
+static enum step confirm_on_reply(void *ctx, const struct redis_reply *reply)
+{
+	return confirm_end(ctx, reply->status, reply->status == CALL_OK ? reply->v[0] : SPAN_ABSENT);
+}
+
+STEP link_confirm(struct link *link, enum step (*done)(void *ctx), void *ctx)
+{
+	struct span id = link->users ? span_of(link->users->user) : link->cid;
+	struct span words[] = {SPAN("GET"), key_of_emptied(&link->job->arena, link->worker->config->partitions, id)};
+
+	link->done = done;
+	link->ctx = ctx;
+	link->lost = false;
+	return redis_command(link->worker->redis, link->job, 2, words, confirm_on_reply, link);
+}
+
+static enum step strike_on_reply(void *ctx, const struct redis_reply *reply)
+{
+	struct link *link = ctx;
+	struct worker *worker = link->worker;
+
+	if (reply->status != CALL_OK) /* it stays, and the sweeper finds that the ledger has it */
+		return confirm_end(link, reply->status, SPAN_ABSENT);
+	journal_size_note(worker->journal, partition_of(link->sid, worker->config->partitions), reply->v[1]);
+	return confirm_end(link, CALL_OK, reply->v[2]);
+}
+
+STEP link_strike(struct link *link, enum step (*done)(void *ctx), void *ctx)
+{
+	struct span entry = link->entry;
+
+	if (entry.n == 0)
+		return link_confirm(link, done, ctx);
+	link->done = done;
+	link->ctx = ctx;
+	link->lost = false;
+	link->entry = SPAN_ABSENT;
+	link->journal = false;
+	return journal_strike(link->worker, link->job, partition_of(link->sid, link->worker->config->partitions), entry,
+			      SPAN_ABSENT, strike_on_reply, link);
+}
+
+STEP link_repeat(struct link *link, enum step (*done)(void *ctx), void *ctx)
+{
+	struct link again;
+
+	link_init(&again, link->worker, link->job, done, ctx);
+	again.repeats = link->repeats + 1;
+	again.may_force = link->may_force;
+	again.journal = link->journal;
+	again.ledger_until_ms = link->ledger_until_ms;
+	again.pin = link->pin;
+	again.user = link->user;
+	again.sid = link->sid;
+	again.cid = link->cid;
+	again.facts = link->facts;
+	if (link->user)
+		again.fact = link->session;
+	again.gifts = link->gifts;
+	*link = again;
+	for (struct link_gift *gift = link->gifts; gift; gift = gift->next)
+		if (!span_eq(gift->cid, link->cid))
+			link_visit_again(link, gift->cid);
+	return link_start_again(link);
+}
+
+STEP link_pin(struct link *link, enum step (*done)(void *ctx), void *ctx)
+{
+	link->done = done;
+	link->ctx = ctx;
+	link->forced = true;
+	return link_again(link, 0);
+}
+
+static enum step unpin_on_reply(void *ctx, const struct redis_reply *reply)
+{
+	struct link *link = ctx;
+
+	(void)reply; /* a pin that stays keeps a group in the bucket for as long as that lives, no more */
+	return link->done(link->ctx);
+}
+
+STEP link_unpin(struct link *link, enum step (*done)(void *ctx), void *ctx)
+{
+	struct arena *arena = &link->job->arena;
+	const char *user = link->user ? link->user : arena_strdup(arena, link->owner);
+	struct span words[] = {SPAN("HDEL"), key_of_user(arena, link->worker->config->partitions, user),
+			       span_of(arena_printf(arena, "p:%.*s", SPAN_ARG(link->pin)))};
+
+	link->done = done;
+	link->ctx = ctx;
+	if (user[0] == '\0')
+		return done(ctx);
+	return redis_command(link->worker->redis, link->job, 3, words, unpin_on_reply, link);
+}
