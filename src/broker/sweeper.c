@@ -5,16 +5,21 @@
 
 #include "base/clock.h"
 #include "broker/journal.h"
+#include "broker/sessions.h"
 #include "broker/sweep.h"
+#include "http/server.h"
 
 enum {
 	ROUND_EVERY_MS = 1000,
 	ROUND_AGAIN_MS = 20,       /* after one that found something */
 	PAGES_MAX = 4,             /* read at a time */
 	PAGE_ROWS = 64,
+	YIELDING_ROWS = 8,         /* of one page at a time, in a burst */
+	BURST_REQUESTS = 8,        /* under way at once */
 	PAGE_BYTES = 1 << 20,
 	PAGE_DEADLINE_MS = 60000,
-	JOURNAL_GRACE_MS = 3000,   /* so long whoever wrote an entry may still be at it */
+	JOURNAL_GRACE_MS = 3000,   /* so long whoever wrote an entry may still be at it, */
+	JOURNAL_ONLY_GRACE_MS = 500, /* but not where the journal is all that an answer waits for */
 	LEASE_MS = 5000,
 	UNDECIDED_LEASE_MS = 900,
 };
@@ -91,12 +96,22 @@ static bool round_may_go_on(const struct sweeper *sweeper)
 	return !sweeper->stopped && !sweeper->trouble && redis_ready(sweeper->worker->redis);
 }
 
+/* A burst is answered before what it left is swept, unless that could fill the journal. */
+static bool sweeper_yields(const struct sweeper *sweeper)
+{
+	const struct worker *worker = sweeper->worker;
+
+	/* those that wait for news are no work */
+	return http_server_pending(worker->http) >= BURST_REQUESTS + worker->sessions->waiter_count &&
+	       atomic_load(&worker->journal->total_bytes) < worker->config->journal_max_bytes / 2;
+}
+
 /* Undecided rows want both stores; of a journal its size is of interest at any time. */
 static void round_go_on(struct sweeper *sweeper)
 {
-	unsigned count = source_count(sweeper);
+	unsigned count = source_count(sweeper), pages_max = sweeper_yields(sweeper) ? 1 : PAGES_MAX;
 
-	while (round_may_go_on(sweeper) && sweeper->pages < PAGES_MAX && sweeper->next < count) {
+	while (round_may_go_on(sweeper) && sweeper->pages < pages_max && sweeper->next < count) {
 		unsigned source = sweeper->next++;
 
 		if (source < count - UNDECIDED_COUNT || sweeper->worker->ledger_up)
@@ -208,13 +223,13 @@ static STEP page_read_journal(struct page *page)
 	struct journal_keys journal = keys_of_journal(arena, page->source);
 	/* without the ledger there is nothing to do but to look */
 	bool work = !worker_ledger_is_away(worker);
-	bool at_once = worker->config->durability == DURABILITY_JOURNAL;
+	bool journal_only = worker->config->durability == DURABILITY_JOURNAL;
 	struct span keys[] = {journal.stream, journal.bytes, journal.lease};
 	struct span args[] = {
 		span_of(sweeper->holder),
 		span_of(arena_printf(arena, "%d", LEASE_MS)),
-		span_of(arena_printf(arena, "%d", at_once ? 0 : JOURNAL_GRACE_MS)),
-		span_of(arena_printf(arena, "%d", work ? PAGE_ROWS : 0)),
+		span_of(arena_printf(arena, "%d", journal_only ? JOURNAL_ONLY_GRACE_MS : JOURNAL_GRACE_MS)),
+		span_of(arena_printf(arena, "%d", !work ? 0 : sweeper_yields(sweeper) ? YIELDING_ROWS : PAGE_ROWS)),
 		span_of(arena_printf(arena, "%d", PAGE_BYTES)),
 	};
 
