@@ -24,24 +24,25 @@ static bool bucket_clear(struct replay *replay)
 static struct span decide(struct replay *replay, struct arena *arena, const char *user, struct span sessions,
 			  struct span conversations)
 {
-	struct span keys[] = {SPAN(BUCKET), SPAN(EMPTIED)}, args[3], *values;
+	struct span keys[] = {SPAN(BUCKET), SPAN(EMPTIED)}, args[5], *values;
 	struct text request;
 	int count;
 
 	text_init(&request, arena, sessions.n + conversations.n + 256);
 	/* as if the ledger had just been asked for all of them, and all of them were new */
 	text_addf(&request,
-		  "{\"window\":%s,\"floor\":0,\"removed\":[],\"sessions\":%.*s,\"conversations\":%.*s,"
+		  "{\"window\":%s,\"floor\":0,\"removed\":[],"
 		  "\"hydrate\":[{\"revision\":0,\"covered\":" ALL_TIME ",\"gone\":[],\"sessions\":%.*s,"
 		  "\"conversations\":%.*s}]}",
-		  replay->window_ms, SPAN_ARG(sessions), SPAN_ARG(conversations), SPAN_ARG(sessions),
-		  SPAN_ARG(conversations));
+		  replay->window_ms, SPAN_ARG(sessions), SPAN_ARG(conversations));
 	args[0] = span_of(redis_blocking_replid(replay->redis));
 	args[1] = SPAN(BUCKET_TTL_MS);
 	args[2] = text_span(&request);
+	args[3] = sessions;
+	args[4] = conversations;
 	if (!bucket_clear(replay))
 		return SPAN_ABSENT;
-	count = redis_blocking_script(replay->redis, arena, SCRIPT_DECIDE, 2, keys, 3, args, &values);
+	count = redis_blocking_script(replay->redis, arena, SCRIPT_DECIDE, 2, keys, 5, args, &values);
 	if (!bucket_clear(replay) || count < 0)
 		return SPAN_ABSENT;
 	if (count < 3 || !span_is(values[0], "OK")) {
