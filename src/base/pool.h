@@ -3,7 +3,7 @@
  * malloc() keeps only a handful of free blocks of a size at hand, calloc() takes none of them; with many
  * requests in one turn of the loop both go the long way. What is freed by another thread than the one it
  * came from goes to that one's lists. Sizes beyond POOL_MAX are malloc()'s. Without the lists under
- * AddressSanitizer, which is to see each block on its own. */
+ * AddressSanitizer and, by -DLISTED_MAX=0, for the other tools that are to see each block on its own. */
 #ifndef DEBRIEF_BASE_POOL_H
 #define DEBRIEF_BASE_POOL_H
 

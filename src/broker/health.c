@@ -1,5 +1,7 @@
 #include "broker/health.h"
 
+#include <stdatomic.h>
+
 #include "broker/handlers.h"
 #include "broker/worker.h"
 
@@ -16,11 +18,14 @@ struct readiness {
 
 static void readiness_add(struct readiness *readiness, const struct worker *worker)
 {
+	/* Once, and as it is written: gcc reads an atomic pointer that is subscripted as if it were none. */
+	const char *journal_trouble = atomic_load(&worker->journal_trouble);
+
 	readiness->redis_up = readiness->redis_up && worker->redis_up;
 	readiness->ledger_up = readiness->ledger_up && worker->ledger_up;
 	readiness->was_up = readiness->was_up && worker->was_up;
-	if (worker->journal_trouble[0])
-		readiness->journal_trouble = worker->journal_trouble;
+	if (journal_trouble[0])
+		readiness->journal_trouble = journal_trouble;
 }
 
 /* 200 as long as facts can be taken: a balancer that dropped every node while one store is away would
