@@ -6,7 +6,7 @@
 -- KEYS[4]  when its partition was found empty (emptied_at)
 -- KEYS[5]  the webhook's body; none of a save
 -- ARGV[1]  entry
--- Reply    {'OK', bytes of the journal, emptied_at}
+-- Reply    {'OK', bytes of the journal, emptied_at, 1 if it was there or 0}
 
 local found = redis.call('XRANGE', KEYS[1], ARGV[1], ARGV[1])[1]
 if found then
@@ -21,4 +21,4 @@ if found then
   local known = fields.interview and redis.call('HGET', KEYS[3], fields.interview)
   if known and cjson.decode(known).entry == ARGV[1] then redis.call('HDEL', KEYS[3], fields.interview) end
 end
-return {'OK', redis.call('GET', KEYS[2]) or '0', emptied_at(KEYS[4])}
+return {'OK', redis.call('GET', KEYS[2]) or '0', emptied_at(KEYS[4]), found and 1 or 0}

@@ -228,5 +228,11 @@ static enum step sweep_on_struck(void *ctx, const struct redis_reply *reply)
 	if (reply->status != CALL_OK)
 		return DONE;
 	journal_size_note(sweep->worker->journal, sweep->partition, reply->v[1]);
+	/* nobody else struck it: somebody took the body out of Redis by hand, and it can't be kept */
+	if (sweep->body.n > 0 && sweep->fact.n == 0 && span_is(reply->v[3], "1")) {
+		metrics_count(&sweep->worker->metrics, METRIC_FACT_REJECTED);
+		log_event(LOG_ERROR, "journaled_body_missing", "conversation=%s entry=%s", LOG_TEXT(sweep->id),
+			  LOG_TEXT(sweep->entry));
+	}
 	return sweep_finished(sweep);
 }

@@ -367,3 +367,15 @@ def test_a_body_that_is_gone_does_not_hold_up_the_journal(api, lab, no_ledger):
     settled(lab)
     assert interview_row(lab, other["data"]["conversation_id"]) is not None
     assert interview_row(lab, lost["data"]["conversation_id"]) is None
+
+
+def test_a_body_that_somebody_deleted_is_not_dropped_silently(api, lab, no_ledger):
+    payload = api.payload(user=api.user())
+    before = set(lab.redis.scan_iter("debrief:{p*}:body:*", count=1000))
+    ok(api.webhook(payload))
+    [body] = set(lab.redis.scan_iter("debrief:{p*}:body:*", count=1000)) - before
+    lab.redis.delete(body)
+    settled(lab)
+    assert interview_row(lab, payload["data"]["conversation_id"]) is None
+    logs = "".join(node.log_text() for node in lab.nodes)
+    assert f"journaled_body_missing conversation={payload['data']['conversation_id']}" in logs
