@@ -1,21 +1,20 @@
 """Runs the stages of contrib/test, counts what really ran, and says so in its last line."""
 import argparse
-import dataclasses
 import os
 import pathlib
 import re
 import shutil
 import signal
-import subprocess
 import sys
 import tempfile
 import time
-import xml.etree.ElementTree
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent
+from counting import ROOT, Outcome, count, count_junit, count_unit_test, execute
+
 sys.path.insert(0, str(ROOT / "tests" / "fuzz"))
 
 import fuzzing  # noqa: E402
+import matrix  # noqa: E402
 
 LOGS = ROOT / "build" / "test-logs"
 INTEGRATION = ROOT / "tests" / "integration"
@@ -27,51 +26,11 @@ TORTURE_SEED = 2
 JOBS = str(os.cpu_count() or 1)
 
 
-@dataclasses.dataclass
-class Outcome:
-    stage: str
-    passed: int = 0
-    failed: int = 0
-    skipped: int = 0
-    secs: float = 0.0
-    note: str = ""
-
-
-def execute(argv, log, timeout=None, env=None, live=False, cwd=ROOT):
-    """Runs a command in a process group of its own; its exit status, or 124 after the timeout."""
-    with open(log, "ab") as output:
-        output.write(f"\n== {' '.join(map(str, argv))}\n".encode())
-        output.flush()
-        stream = None if live else output
-        process = subprocess.Popen([str(word) for word in argv], stdin=subprocess.DEVNULL, stdout=stream,
-                                   stderr=subprocess.STDOUT if not live else None, cwd=cwd,
-                                   env={**os.environ, **(env or {})}, start_new_session=True)
-        try:
-            return process.wait(timeout)
-        except subprocess.TimeoutExpired:
-            print(f"gave up after {timeout} s", flush=True)
-            return 124
-        finally:
-            end(process)
-
-
-def end(process):
-    """Asks a command that still runs to clean up after itself, then insists."""
-    for number, patience in ((signal.SIGINT, 30), (signal.SIGKILL, None)):
-        if process.poll() is not None:
-            return
-        os.killpg(process.pid, number)
-        try:
-            process.wait(patience)
-        except subprocess.TimeoutExpired:
-            continue
-
-
 class Run:
     def __init__(self):
         self.outcomes = []
 
-    def stage(self, name, function, *arguments):
+    def stage(self, name, function, *arguments, **settings):
         """Runs a stage; a stage that breaks counts as one failure."""
         print(f"{name} … ", end="", flush=True)
         outcome = Outcome(name)
@@ -79,7 +38,7 @@ class Run:
         log.unlink(missing_ok=True)
         began = time.monotonic()
         try:
-            function(outcome, log, *arguments)
+            function(outcome, log, *arguments, **settings)
         except Exception as error:  # whatever it is, the other stages are still worth running
             outcome.failed += 1
             outcome.note = f"{type(error).__name__}: {error}"
@@ -102,10 +61,10 @@ class Run:
             code = execute(["make", "-C", directory, "-j", JOBS, "check", "TESTS="], log)
         count(outcome, code == 0)
 
-    def unit(self, outcome, log, directory):
+    def unit(self, outcome, log, directory, *options, timeout=300):
         for result in (ROOT / directory).glob("tests/**/*.trs"):
             result.unlink()
-        code = execute(["make", "-C", directory, "-j", JOBS, "check", "VERBOSE=1"], log, timeout=300)
+        code = execute(["make", "-C", directory, "-j", JOBS, "check", "VERBOSE=1", *options], log, timeout)
         results = sorted((ROOT / directory).glob("tests/**/*.trs"))
         for result in results:
             count_unit_test(outcome, result)
@@ -130,14 +89,15 @@ class Run:
             if not result.ok:
                 outcome.note = f"see {result.log}"
 
-    def pytest(self, outcome, log, directory, *selection):
+    def pytest(self, outcome, log, directory, *selection, env=None):
         report = log.with_suffix(".xml")
         report.unlink(missing_ok=True)
         print(flush=True)
         code = execute(
             ["/usr/bin/python3", "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--junitxml={report}",
              "-o", "junit_family=xunit2", "-o", "faulthandler_timeout=120", *selection],
-            log, timeout=PYTEST_SECS, env={"DEBRIEF_BINARY": str(ROOT / directory / "src" / "debrief")}, live=True)
+            log, timeout=PYTEST_SECS, live=True,
+            env={"DEBRIEF_BINARY": str(ROOT / directory / "src" / "debrief"), **(env or {})})
         log.unlink()  # all of it was on the terminal
         count_junit(outcome, report)
         if code not in (0, 5) and not outcome.failed:
@@ -174,48 +134,6 @@ class Run:
         count(outcome, code == 0)
 
 
-def count(outcome, passed):
-    if passed:
-        outcome.passed += 1
-    else:
-        outcome.failed += 1
-
-
-def count_unit_test(outcome, result):
-    """cmocka's own counts for a program that prints them; a script counts as one."""
-    verdict = re.search(r"^:test-result: (\w+)", result.read_text(), re.M)
-    verdict = verdict.group(1) if verdict else "ERROR"
-    if verdict == "SKIP":
-        outcome.skipped += 1
-        return
-    text = result.with_suffix(".log").read_text(errors="replace")
-    passed = sum(int(number) for number in re.findall(r"^\[  PASSED  \] (\d+) test", text, re.M))
-    failed = sum(int(number) for number in re.findall(r"^\[  FAILED  \] (?:\S+: )?(\d+) test", text, re.M))
-    if verdict == "PASS":
-        outcome.passed += passed or 1
-        outcome.failed += failed
-    else:
-        outcome.passed += passed
-        outcome.failed += failed or 1
-
-
-def count_junit(outcome, report):
-    if not report.exists():
-        return
-    for suite in xml.etree.ElementTree.parse(report).getroot().iter("testsuite"):
-        total, skipped = int(suite.get("tests", 0)), int(suite.get("skipped", 0))
-        bad = int(suite.get("failures", 0)) + int(suite.get("errors", 0))
-        outcome.failed += bad
-        outcome.skipped += skipped
-        # A test can pass and its teardown fail: then it is both, in `tests` only once.
-        cases = {}
-        for case in suite.iter("testcase"):
-            key = (case.get("classname"), case.get("name"))
-            spoilt = any(case.find(kind) is not None for kind in ("failure", "error", "skipped"))
-            cases[key] = cases.get(key, False) or spoilt
-        outcome.passed += sum(1 for spoilt in cases.values() if not spoilt)
-
-
 def table(outcomes, setup_secs):
     rows = [("setup and plain build", "", "", "", f"{setup_secs:.0f}")]
     rows += [(o.stage, o.passed, o.failed, o.skipped, f"{o.secs:.0f}") for o in outcomes]
@@ -230,7 +148,9 @@ def table(outcomes, setup_secs):
 
 def main():
     parser = argparse.ArgumentParser(prog="contrib/test", add_help=False, allow_abbrev=False)
-    parser.add_argument("--quick", action="store_true")
+    extent = parser.add_mutually_exclusive_group()
+    extent.add_argument("--quick", action="store_true")
+    extent.add_argument("--all", action="store_true")
     parser.add_argument("--setup-secs", type=float, default=0.0)
     chosen, pytest_arguments = parser.parse_known_args()
     LOGS.mkdir(parents=True, exist_ok=True)
@@ -259,6 +179,8 @@ def main():
         if shutil.which("clang") and any((ROOT / "tests" / "fuzz").glob("fuzz_*.c")):
             run.stage("fuzzing", run.fuzz)
         run.stage("distcheck", run.distcheck)
+    if chosen.all:
+        matrix.run(run, selection)
     run.stage("torture, a short round", run.torture)
     run.stage("demo", run.demo)
 

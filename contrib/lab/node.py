@@ -13,6 +13,8 @@ from .process import LabError, Server, free_port, run, spawn, start_until_ready,
 SANITIZER = re.compile(r"ERROR: AddressSanitizer|ERROR: LeakSanitizer|runtime error:|WARNING: ThreadSanitizer"
                        r"|AddressSanitizer:DEADLYSIGNAL")
 
+TSAN_SUPPRESSIONS = pathlib.Path(__file__).resolve().parents[2] / "tests" / "tsan.supp"
+
 
 def default_binary():
     """DEBRIEF_BINARY, or the one that contrib/setup builds."""
@@ -28,6 +30,9 @@ def install_binary(binary, scratch):
     copy = scratch.directory("bin", mode=0o755) / "debrief"
     shutil.copyfile(binary, copy)
     copy.chmod(0o755)
+    beside = copy.with_name(TSAN_SUPPRESSIONS.name)
+    shutil.copyfile(TSAN_SUPPRESSIONS, beside)
+    beside.chmod(0o644)
     return copy
 
 
@@ -51,6 +56,8 @@ def sanitizer_environment():
     return {
         "ASAN_OPTIONS": os.environ.get("ASAN_OPTIONS", "detect_leaks=1:abort_on_error=0"),
         "UBSAN_OPTIONS": os.environ.get("UBSAN_OPTIONS", "print_stacktrace=1:halt_on_error=1"),
+        # Looked for beside the binary.
+        "TSAN_OPTIONS": os.environ.get("TSAN_OPTIONS", f"suppressions={TSAN_SUPPRESSIONS.name}"),
     }
 
 

@@ -46,13 +46,13 @@ struct key_source {
 /* Writes "option file: key number: reason" to the source's error; returns false. The
  * reason never holds content of a key. */
 bool key_refuse(const struct key_source *source, const char *format, ...)
-    __attribute__((format(printf, 2, 3)));
+	__attribute__((format(printf, 2, 3)));
 
 /* Both copy what they take. `kid` is absent for a key without one. */
 bool keys_add_secret(struct auth_keys *keys, const struct key_source *source, struct span kid,
 		     struct span secret) __attribute__((warn_unused_result));
 bool keys_add_public(struct auth_keys *keys, const struct key_source *source, struct span kid, EVP_PKEY *pkey)
-    __attribute__((warn_unused_result));
+	__attribute__((warn_unused_result));
 
 /* Why this can't be an HMAC secret; NULL if it can. */
 const char *key_secret_problem(struct span secret);
@@ -62,11 +62,11 @@ const struct auth_key *keys_choose(const struct auth_keys *keys, jwt_alg_t alg, 
 
 /* Adds the usable keys of a JWK set (RFC 7517, 5). */
 bool jwks_parse(struct auth_keys *keys, const struct key_source *source, struct span text)
-    __attribute__((warn_unused_result));
+	__attribute__((warn_unused_result));
 
 /* RFC 7515, 2: no padding, no other characters, no stray bits. `out` has room for
  * 3/4 of the text. */
 bool base64url_decode(struct span text, unsigned char *out, size_t *out_len)
-    __attribute__((warn_unused_result));
+	__attribute__((warn_unused_result));
 
 #endif

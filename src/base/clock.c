@@ -38,5 +38,5 @@ void text_add_json_time(struct text *text, int64_t wall_ms)
 		return;
 	}
 	text_addf(text, "\"%04d-%02d-%02dT%02d:%02d:%02d.%03dZ\"", tm.tm_year + 1900, tm.tm_mon + 1, tm.tm_mday,
-	          tm.tm_hour, tm.tm_min, tm.tm_sec, (int)(wall_ms % 1000));
+		  tm.tm_hour, tm.tm_min, tm.tm_sec, (int)(wall_ms % 1000));
 }

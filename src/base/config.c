@@ -47,7 +47,7 @@ static void set(struct loader *loader, const struct config_option *option, struc
 
 /* A secret in a file of its own; editors end it with a newline, which isn't part of it. */
 static void set_from_file(struct loader *loader, const struct config_option *option, const char *path,
-                          const char *source)
+			  const char *source)
 {
 	char error[MESSAGE_MAX] = "";
 	struct config_file file;

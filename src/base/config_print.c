@@ -12,7 +12,7 @@ void config_print_options(FILE *out)
 
 		option_variable(option, option->secret ? "[_FILE]" : "", variable);
 		fprintf(out, "%s (%s; default: %s)\n    %s\n", option->name, variable,
-		        option->value ? option->value : "none", option->help);
+			option->value ? option->value : "none", option->help);
 	}
 }
 

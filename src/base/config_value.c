@@ -165,7 +165,7 @@ static void describe_refusal(const struct config_option *option, struct span tex
 	else
 		log_quote(shown, sizeof(shown), text);
 	snprintf(error, error_size, "%s: %s is not accepted; it takes %.*s", option->name, shown,
-	         SPAN_ARG(text_span(&accepted)));
+		 SPAN_ARG(text_span(&accepted)));
 	arena_deinit(&arena);
 }
 
@@ -201,7 +201,7 @@ static bool parse(const struct config_option *option, struct config *config, str
 }
 
 bool option_set(const struct config_option *option, struct config *config, struct span text, char *error,
-                size_t error_size)
+		size_t error_size)
 {
 	if (text.n == 0) {
 		option_clear(option, config);

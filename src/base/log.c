@@ -80,8 +80,8 @@ static size_t line_begin(char *line, enum log_level level, const char *event)
 	clock_gettime(CLOCK_REALTIME, &now);
 	gmtime_r(&now.tv_sec, &tm);
 	return line_addf(line, 0, "ts=%04d-%02d-%02dT%02d:%02d:%02d.%03ldZ level=%s event=%s", tm.tm_year + 1900,
-	                 tm.tm_mon + 1, tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec, now.tv_nsec / 1000000,
-	                 level_names[level], event);
+			 tm.tm_mon + 1, tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec, now.tv_nsec / 1000000,
+			 level_names[level], event);
 }
 
 /* One event is one line, whatever a value held; a line that was cut says so. */

@@ -61,7 +61,7 @@ static const struct {
 	struct description d;
 	const struct bounds *bounds;
 } histograms[HISTOGRAM_COUNT] = {
-#define X(id, bounds, name, help) {{name, help}, &bounds},
+#define X(id, bounds, name, help) {{name, help}, &(bounds)},
 	METRIC_HISTOGRAMS(X)
 #undef X
 };

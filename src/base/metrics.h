@@ -11,6 +11,8 @@
 #include "base/metrics_table.h"
 #include "base/text.h"
 
+/* clang-format takes the X() of a list for a word of the next line. */
+/* clang-format off */
 enum metric_counter {
 #define X(id, name, help) METRIC_##id,
 	METRIC_COUNTERS(X)
@@ -37,6 +39,7 @@ enum metric_histogram {
 #undef X
 	HISTOGRAM_COUNT
 };
+/* clang-format on */
 
 enum { METRIC_BUCKETS_MAX = 16, METRIC_ROUTES_MAX = 32, METRIC_METHODS_MAX = 8, METRIC_STATUS_MAX = 28 };
 

@@ -60,7 +60,7 @@ static struct uuid format(const unsigned char bytes[UUID_LEN])
 }
 
 static void version_5(const unsigned char name_space[UUID_LEN], struct span prefix, struct span name,
-                      unsigned char out[UUID_LEN])
+		      unsigned char out[UUID_LEN])
 {
 	unsigned char sha1[SHA1_LEN];
 	EVP_MD_CTX *context = EVP_MD_CTX_new();

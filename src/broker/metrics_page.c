@@ -64,6 +64,7 @@ static void write_process(int64_t started_ms, struct text *out)
 		write_gauge(out, "process_max_fds", "Descriptors that may be open.", (double)files.rlim_cur);
 	if (!statm)
 		return;
+	/* The kernel writes it. NOLINTNEXTLINE(cert-err34-c) */
 	if (fscanf(statm, "%llu %llu", &pages, &resident) == 2)
 		write_gauge(out, "process_resident_memory_bytes", "Memory in use.",
 			    (double)resident * (double)sysconf(_SC_PAGESIZE));

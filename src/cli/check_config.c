@@ -31,11 +31,11 @@ static void add_finding(const struct config_problem *problem, void *arg)
 	findings->fatal |= problem->fatal;
 	if (!findings->json) {
 		fprintf(stderr, "debrief: %s: %s%s\n", problem->source, problem->fatal ? "" : "warning: ",
-		        problem->message);
+			problem->message);
 		return;
 	}
 	text_addf(&findings->array, "%s{\"fatal\":%s,\"source\":", findings->count++ > 0 ? "," : "",
-	          problem->fatal ? "true" : "false");
+		  problem->fatal ? "true" : "false");
 	text_add_json(&findings->array, span_of(problem->source));
 	text_add(&findings->array, SPAN(",\"message\":"));
 	text_add_json(&findings->array, span_of(problem->message));

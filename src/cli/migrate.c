@@ -17,10 +17,10 @@ static int migrate(const struct config *config, const char *timezone, bool dry_r
 	if (!config->database_url)
 		return cli_fail("migrate needs database_url (DEBRIEF_DATABASE_URL)");
 	return migrate_run(&(struct migrate_options){.conninfo = config->database_url,
-	                                             .assume_timezone = timezone,
-	                                             .partitions = config->partitions,
-	                                             .dry_run = dry_run},
-	                   stdout, stderr);
+						     .assume_timezone = timezone,
+						     .partitions = config->partitions,
+						     .dry_run = dry_run},
+			   stdout, stderr);
 }
 
 int cli_migrate(int argc, char **argv)

@@ -41,12 +41,12 @@ static void fill_table(struct option *table, const struct cli_option *options, s
 	*table++ = (struct option){"help", no_argument, NULL, 'h'};
 	for (size_t i = 0; i < count; i++)
 		*table++ = (struct option){options[i].name, options[i].value ? required_argument : no_argument, NULL,
-		                           OPTION_FIRST + (int)i};
+					   OPTION_FIRST + (int)i};
 	*table = (struct option){0};
 }
 
 int cli_read_options(int argc, char **argv, const char *help, const struct cli_option *options, size_t count,
-                     char ***operands, int operand_max, int *operand_count)
+		     char ***operands, int operand_max, int *operand_count)
 {
 	struct option table[CLI_OPTIONS_MAX + 2];
 	int found;

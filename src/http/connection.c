@@ -118,7 +118,7 @@ static void remember_fd(struct http_connections *all, struct http_connection *co
 
 static void set_peer(struct http_connection *connection)
 {
-	struct sockaddr_storage storage;
+	struct sockaddr_storage storage = {.ss_family = AF_UNSPEC}; /* whose peer may have no name */
 	socklen_t size = sizeof(storage);
 	const struct sockaddr_in *v4 = (const struct sockaddr_in *)&storage;
 	const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)&storage;
@@ -231,13 +231,14 @@ static void connection_on_written(struct evhttp_request *evreq, void *arg)
  * cut it off. */
 void http_connection_answered(struct http_connection *connection, struct evhttp_request *evreq)
 {
+	const struct http_server_options *options = &connection->server->options;
 	size_t n = evbuffer_get_length(bufferevent_get_output(connection->bev));
 
 	connection->exchange = NULL;
 	connection->server->unwritten++;
 	evhttp_request_set_on_complete_cb(evreq, connection_on_written, connection);
 	http_connection_phase(connection, CONNECTION_WRITING,
-		  connection->server->options.body_timeout_ms + (int64_t)n / connection->server->options.send_rate);
+			      options->body_timeout_ms + (int64_t)n / options->send_rate);
 }
 
 /* ── deadlines ──────────────────────────────────────────────────────────────────────── */

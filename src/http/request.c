@@ -42,7 +42,7 @@ struct span http_decode(struct arena *arena, struct span raw, bool plus_is_space
 		char c = raw.p[i];
 
 		if (c == '%' && raw.n - i > 2) {
-			c = (char)(hex_value(raw.p[i + 1]) << 4 | hex_value(raw.p[i + 2]));
+			c = (char)(hex_value(raw.p[i + 1]) * 16 + hex_value(raw.p[i + 2]));
 			i += 2;
 		} else if (c == '+' && plus_is_space) {
 			c = ' ';

@@ -272,6 +272,7 @@ void postgres_batch_give(const struct postgres_execution *execution, PGresult *r
 			rows[place - 1] = i;
 	}
 	for (size_t i = 0; i < execution->members; i++, member = TAILQ_NEXT(member, link)) /* none: a lock's */
+		/* NOLINTNEXTLINE(clang-analyzer-core.NullDereference): where there are members, there is a first */
 		if (member->next) /* not timed out */
 			member->results[execution->query] = postgres_result_of(result, rows[i]);
 	PQclear(result);

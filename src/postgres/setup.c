@@ -19,6 +19,7 @@ static void check_send(struct postgres *postgres)
 		[CHECK_PARTITIONS] = "SELECT value FROM ledger_settings WHERE name = 'partitions'",
 	};
 	char set_timeout[64];
+	/* NOLINTNEXTLINE(clang-analyzer-core.uninitialized.Assign): all but the first are there */
 	const char *text = sql[postgres->at_check];
 
 	if (postgres->at_check == CHECK_TIMEOUT) {

@@ -17,7 +17,7 @@ struct conversation {
 	struct span agent_id;        /* "" if unknown */
 	struct span status;          /* the provider's, or "failed" for an initiation failure */
 	bool final;                  /* status done or failed */
-	int64_t event_timestamp_secs;/* 0 if unknown */
+	int64_t event_timestamp_secs; /* 0 if unknown */
 	char body_sha256[65];        /* of the raw bytes */
 	int64_t started_ms;          /* the provider's own times; -1 if unknown */
 	int64_t ended_ms;            /* start + duration; -1 unless both are known */

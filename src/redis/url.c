@@ -45,6 +45,7 @@ static const char *parse_credentials(struct span *rest, struct redis_url *url)
 
 	/* The last @ before the path: a password may hold one unescaped. */
 	for (size_t i = 0; i < authority; i++) {
+		/* NOLINTNEXTLINE(clang-analyzer-core.NullDereference): absent spans are empty */
 		if (rest->p[i] == '/')
 			authority = i;
 		else if (rest->p[i] == '@')
