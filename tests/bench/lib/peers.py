@@ -53,9 +53,12 @@ class Peer(Server):
 class Express(Peer):
     """peers/express in a database of its own, in the lab's Postgres."""
 
-    name = "express"
     page = "/livez"
-    database = "express"
+
+    def __init__(self, bench, lab, one_statement=False):
+        self.name = self.database = "express_one" if one_statement else "express"
+        self.one_statement = one_statement
+        super().__init__(bench, lab)
 
     def start(self):
         install_express(self.bench)
@@ -68,7 +71,8 @@ class Express(Peer):
         self.process = spawn(["node", EXPRESS / "server.js"], self.log, env={
             "NODE_ENV": "production", "PORT": str(self.port), "POOL_SIZE": str(POOL_SIZE),
             "DATABASE_URL": self.lab.postgres_server.database_url(self.database),
-            "JWT_SECRET": self.lab.jwt_secret, "WEBHOOK_SECRET": self.lab.secret})
+            "JWT_SECRET": self.lab.jwt_secret, "WEBHOOK_SECRET": self.lab.secret,
+            **({"ONE_STATEMENT": "1"} if self.one_statement else {})})
 
 
 def install_express(bench):

@@ -1,6 +1,7 @@
 // The four endpoints on Express and pg, plain but tuned: what a team would write first and keep.
 // One process, as Debrief is measured with one worker. Configuration comes from the environment:
-// PORT, DATABASE_URL, JWT_SECRET, WEBHOOK_SECRET, POOL_SIZE.
+// PORT, DATABASE_URL, JWT_SECRET, WEBHOOK_SECRET, POOL_SIZE; ONE_STATEMENT=1: a webhook is one statement
+// instead of a transaction, about as far as Express can be taken.
 'use strict';
 
 const crypto = require('node:crypto');
@@ -71,18 +72,39 @@ async function results(req, res) {
   });
 }
 
+// The session: the named one, else the user's newest that has no interview yet.
+async function keepAndLink(conversation, user, sid, interview) {
+  const client = await pool.connect();
+  const run = async (name, values) => (await client.query({ name, text: statements[name], values })).rows[0];
+  try {
+    await client.query('BEGIN');
+    const kept = await run('keep', interview);
+    const session = (sid && await run('namedSession', [user, sid])) || await run('newestSession', [user]);
+    if (session) await run('link', [session.id, conversation, kept.id]);
+    await client.query('COMMIT');
+  } catch (error) {
+    await client.query('ROLLBACK');
+    throw error;
+  } finally {
+    client.release();
+  }
+}
+
 async function webhook(req, res) {
   if (!signatureHolds(req.get('elevenlabs-signature'), req.body)) return res.status(401).json({ error: 'signature' });
   const event = JSON.parse(req.body);
   if (event.type !== 'post_call_transcription') return res.json({ received: true });
   const { agent_id: agent, conversation_id: conversation, status, transcript, analysis, metadata, ...rest } = event.data;
   const variables = rest.conversation_initiation_client_data?.dynamic_variables ?? {};
-  await query('webhook', [
-    conversation, variables.user_id ?? rest.user_id ?? null, agent, status,
-    metadata?.start_time_unix_secs ?? null, metadata?.call_duration_secs ?? null,
+  const user = variables.user_id ?? rest.user_id ?? null;
+  const sid = variables.client_session_id ?? null;
+  const interview = [
+    conversation, user, agent, status, metadata?.start_time_unix_secs ?? null, metadata?.call_duration_secs ?? null,
     JSON.stringify(transcript ?? null), JSON.stringify(analysis ?? null), JSON.stringify(metadata ?? null),
-    JSON.stringify(rest), analysis ? 'complete' : 'pending', variables.client_session_id ?? null,
-  ]);
+    JSON.stringify(rest), analysis ? 'complete' : 'pending',
+  ];
+  if (process.env.ONE_STATEMENT) await query('keepAndLink', [...interview, sid]);
+  else await keepAndLink(conversation, user, sid, interview);
   res.json({ received: true });
 }
 
