@@ -3,42 +3,31 @@ import pathlib
 import shutil
 import socket
 
-from .process import LabError, Server, free_port, spawn, start_until_ready, unprivileged_user
+from .process import LabError, PortServer, spawn, unprivileged_user
 
 CONFIGURATION = pathlib.Path(__file__).resolve().parents[1] / "haproxy" / "haproxy.cfg"
 
 
-class HAProxy(Server):
+class HAProxy(PortServer):
     name = "haproxy"
 
     def __init__(self, scratch, nodes):
-        super().__init__()
+        super().__init__(scratch.path / "haproxy.log")
         self.program = shutil.which("haproxy", path="/usr/sbin:/usr/bin:/usr/local/sbin")
         if self.program is None:
             raise LabError("haproxy is not installed (Debian: haproxy)")
         self.nodes = nodes
-        self.log = scratch.path / "haproxy.log"
         self.configuration = scratch.path / "haproxy.cfg"
         shutil.copyfile(CONFIGURATION, self.configuration)
         self.configuration.chmod(0o644)
-        self.port = None
 
-    @property
-    def url(self):
-        return f"http://127.0.0.1:{self.port}"
+    def launch(self):
+        env = {"DEBRIEF_BIND": f"127.0.0.1:{self.port}"}
+        for number, node in enumerate(self.nodes, 1):
+            env[f"DEBRIEF_NODE_{number}"] = f"127.0.0.1:{node.port}"
+        return spawn([self.program, "-db", "-f", self.configuration], self.log, env=env, user=unprivileged_user())
 
-    def start(self):
-        def launch(attempt):
-            self.port = free_port()
-            env = {"DEBRIEF_BIND": f"127.0.0.1:{self.port}"}
-            for number, node in enumerate(self.nodes, 1):
-                env[f"DEBRIEF_NODE_{number}"] = f"127.0.0.1:{node.port}"
-            self.process = spawn([self.program, "-db", "-f", self.configuration], self.log, env=env,
-                                 user=unprivileged_user())
-        start_until_ready(self, launch, self._listens, attempts=5)
-        return self
-
-    def _listens(self):
+    def ready(self):
         try:
             with socket.create_connection(("127.0.0.1", self.port), timeout=5):
                 return True

@@ -236,3 +236,24 @@ def start_until_ready(server, launch, ready, attempts, timeout=60):
             break
         time.sleep(0.05)
     raise LabError(f"{server.name} ended at its start, exit status {server.process.returncode}:\n{tail(server.log)}")
+
+
+class PortServer(Server):
+    """A server that is told its port, a free one: a subclass's launch() starts it on self.port, and its ready() says when
+    it answers there."""
+
+    def __init__(self, log):
+        super().__init__()
+        self.log = log
+        self.port = None
+
+    @property
+    def url(self):
+        return f"http://127.0.0.1:{self.port}"
+
+    def start(self):
+        def launch(attempt):
+            self.port = free_port()
+            self.process = self.launch()
+        start_until_ready(self, launch, self.ready, attempts=5)
+        return self

@@ -8,7 +8,7 @@ import signal
 import subprocess
 
 from lab import LabError
-from lab.process import Server, free_port, spawn, start_until_ready, tail
+from lab.process import PortServer, spawn, tail
 
 from . import HERE
 from .bench import Missing, exchange
@@ -19,28 +19,15 @@ NGINX_MODULES = pathlib.Path("/usr/lib/nginx/modules")
 POOL_SIZE = 10
 
 
-class Peer(Server):
+class Peer(PortServer):
     page = "/"
 
     def __init__(self, bench, lab):
-        super().__init__()
+        super().__init__(bench.scratch.path / f"{self.name}.log")
         self.bench = bench
         self.lab = lab
-        self.log = bench.scratch.path / f"{self.name}.log"
-        self.port = None
 
-    @property
-    def url(self):
-        return f"http://127.0.0.1:{self.port}"
-
-    def start(self):
-        def launch(attempt):
-            self.port = free_port()
-            self.launch()
-        start_until_ready(self, launch, self._answers, attempts=5)
-        return self
-
-    def _answers(self):
+    def ready(self):
         try:
             return exchange(self.port, "GET", self.page)[0] == 200
         except OSError:
@@ -68,7 +55,7 @@ class Express(Peer):
         return super().start()
 
     def launch(self):
-        self.process = spawn(["node", EXPRESS / "server.js"], self.log, env={
+        return spawn(["node", EXPRESS / "server.js"], self.log, env={
             "NODE_ENV": "production", "PORT": str(self.port), "POOL_SIZE": str(POOL_SIZE),
             "DATABASE_URL": self.lab.postgres_server.database_url(self.database),
             "JWT_SECRET": self.lab.jwt_secret, "WEBHOOK_SECRET": self.lab.secret,
@@ -122,7 +109,7 @@ class Webdis(KeyServer):
             "redis_host": "127.0.0.1", "redis_port": port, "redis_auth": password, "http_host": "127.0.0.1",
             "http_port": self.port, "threads": 1, "pool_size": 10, "daemonize": False, "database": 0,
             "verbosity": 0, "logfile": str(self.bench.scratch.path / "webdis-own.log")}))
-        self.process = spawn([program, config], self.log)
+        return spawn([program, config], self.log)
 
 
 class Nginx(KeyServer):
@@ -145,8 +132,8 @@ class Nginx(KeyServer):
             text = text.replace(f"@{name}@", str(value))
         config = self.bench.scratch.path / "nginx.conf"
         config.write_text(text)
-        self.process = spawn([program, "-e", self.bench.scratch.path / "nginx-error.log", "-c", config], self.log,
-                             death_signal=signal.SIGTERM)
+        return spawn([program, "-e", self.bench.scratch.path / "nginx-error.log", "-c", config], self.log,
+                     death_signal=signal.SIGTERM)
 
     def kill(self):
         """The master's SIGKILL would leave its worker behind."""
