@@ -6,6 +6,7 @@
 
 #include <cmocka.h>
 
+#include "arena_fixture.h"
 #include "base/digest.h"
 #include "provider/elevenlabs.h"
 
@@ -25,23 +26,8 @@ static char *known_items[] = {KNOWN_SECRET};
 static const struct config_list known_secrets = {known_items, 1};
 static const struct config_list no_agents = {NULL, 0};
 
-static struct arena arena;
 static struct conversation conversation;
 static const char *reason;
-
-static int setup(void **state)
-{
-	(void)state;
-	arena_init(&arena);
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	(void)state;
-	arena_deinit(&arena);
-	return 0;
-}
 
 static enum signature_result verify_at(const char *header, int64_t now_secs)
 {

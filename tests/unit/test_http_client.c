@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "arena_fixture.h"
 #include "http/client.h"
 #include "http/server.h"
 
@@ -117,7 +118,6 @@ static void node_stop(struct node *node)
 	event_base_free(node->base);
 }
 
-static struct arena arena;
 static struct text reply;
 static const char *error;
 
@@ -182,20 +182,6 @@ static void test_timeout(void **state)
 	assert_int_equal(post("http://", name), 0);
 	assert_string_equal(error, "no reply in time");
 	close(fd);
-}
-
-static int setup(void **state)
-{
-	(void)state;
-	arena_init(&arena);
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	(void)state;
-	arena_deinit(&arena);
-	return 0;
 }
 
 int main(void)

@@ -5,25 +5,10 @@
 
 #include <cmocka.h>
 
+#include "arena_fixture.h"
 #include "base/json.h"
 
 #define FFFD "\xEF\xBF\xBD"
-
-static struct arena arena;
-
-static int setup(void **state)
-{
-	(void)state;
-	arena_init(&arena);
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	(void)state;
-	arena_deinit(&arena);
-	return 0;
-}
 
 /* The cleaned text, or absent. The input is copied so that a read past it is noticed. */
 static struct span clean(struct span in, bool *lossy, size_t *error_at)
