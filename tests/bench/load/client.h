@@ -24,7 +24,7 @@ struct client {
 struct event_base *client_base(void);
 void client_init(struct client *client, struct event_base *base, uint16_t port,
 		 void (*done)(struct client *client, int status), void *ctx);
-/* `token`, `header` (a line) and `body` may be NULL. The client isn't busy. */
+/* `token`, `header` (a line) and `body` may be NULL; the body stays where it is until the answer. The client isn't busy. */
 void client_send(struct client *client, const char *method, const char *path, const char *token, const char *header,
 		 const char *body, size_t body_len);
 
