@@ -1,5 +1,5 @@
 """A TCP proxy that can misbehave: between a node and a store it drops, stalls, delays,
-half-closes, cuts a reply in the middle, and refuses."""
+half-closes, cuts a reply in the middle, lets only some in, and refuses."""
 import asyncio
 import threading
 
@@ -9,7 +9,7 @@ CHUNK = 65536
 class Proxy:
     """Listens on a loopback port of its own and leads to another. One thread each.
 
-    stall, refuse and delay_ms hold until they are changed; the verbs act once.
+    stall, refuse, admit and delay_ms hold until they are changed; the verbs act once.
     """
 
     def __init__(self, target_port):
@@ -19,9 +19,10 @@ class Proxy:
         self.refusing = False
         self.delay_ms = 0
         self._cut_reply = False
+        self._admits = None
         self._pairs = set()
         self._loop = asyncio.new_event_loop()
-        self._gate = None
+        self._gate = self._door = None
         self._thread = threading.Thread(target=self._run, name="proxy", daemon=True)
         started = threading.Event()
         self._loop.call_soon(started.set)
@@ -36,6 +37,7 @@ class Proxy:
     async def _listen(self):
         self._gate = asyncio.Event()
         self._gate.set()
+        self._door = asyncio.Event()
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0, limit=CHUNK)
         self.port = self._server.sockets[0].getsockname()[1]
 
@@ -43,6 +45,10 @@ class Proxy:
         if self.refusing:
             writer.transport.abort()
             return
+        if self._admits is not None:
+            self._admits -= 1
+            if self._admits < 0:
+                await self._door.wait()
         try:
             up_reader, up_writer = await asyncio.open_connection("127.0.0.1", self.target_port, limit=CHUNK)
         except OSError:
@@ -116,6 +122,13 @@ class Proxy:
         self._do(self._gate.clear)
         self.stalled = True
 
+    def admit(self, count):
+        """So many more connections are led on; those behind them are accepted, and wait until mend()."""
+        def act():
+            self._admits = count
+            self._door.clear()
+        self._do(act)
+
     def refuse(self):
         """Resets what is there and whatever comes."""
         self.refusing = True
@@ -126,6 +139,8 @@ class Proxy:
         self.stalled = False
         self.delay_ms = 0
         self._cut_reply = False
+        self._admits = None
+        self._do(self._door.set)
         self._do(self._gate.set)
 
     def close(self):

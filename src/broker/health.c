@@ -10,7 +10,7 @@ static STEP reply_live(struct request *req)
 	return reply_body(req, 200, "text/plain; charset=utf-8", SPAN("ok\n"));
 }
 
-/* What is up; of several workers, what is up for all of them. */
+/* What is up for all workers. */
 struct readiness {
 	bool redis_up, ledger_up, was_up, draining;
 	const char *journal_trouble;
@@ -48,13 +48,19 @@ enum step livez_start(struct request *req)
 	return reply_live(req);
 }
 
+/* All workers, whichever was asked: a balancer's next request may reach another. */
+static STEP readiness_reply(struct request *req, const struct admin *admin)
+{
+	struct readiness state = {.redis_up = true, .ledger_up = true, .was_up = true, .draining = admin->draining};
+
+	for (size_t i = 0; i < admin->worker_count; i++)
+		readiness_add(&state, admin->workers[i]);
+	return reply_ready(req, &state);
+}
+
 enum step readyz_start(struct request *req)
 {
-	struct worker *worker = worker_of(req);
-	struct readiness state = {.redis_up = true, .ledger_up = true, .was_up = true, .draining = worker->draining};
-
-	readiness_add(&state, worker);
-	return reply_ready(req, &state);
+	return readiness_reply(req, worker_of(req)->admin);
 }
 
 enum step admin_livez_start(struct request *req)
@@ -64,10 +70,5 @@ enum step admin_livez_start(struct request *req)
 
 enum step admin_readyz_start(struct request *req)
 {
-	struct admin *admin = request_app(req);
-	struct readiness state = {.redis_up = true, .ledger_up = true, .was_up = true, .draining = admin->draining};
-
-	for (size_t i = 0; i < admin->worker_count; i++)
-		readiness_add(&state, admin->workers[i]);
-	return reply_ready(req, &state);
+	return readiness_reply(req, request_app(req));
 }

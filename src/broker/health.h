@@ -1,4 +1,4 @@
-/* What the admin listener answers about all workers. */
+/* What is answered about all workers, by any of them or by the admin listener. */
 #ifndef DEBRIEF_BROKER_HEALTH_H
 #define DEBRIEF_BROKER_HEALTH_H
 
@@ -6,7 +6,7 @@
 
 struct worker;
 
-/* The admin listener's app. */
+/* The admin listener's app, and what workers know of each other: the list stays as it is while they run. */
 struct admin {
 	struct worker *const *workers;
 	size_t worker_count;

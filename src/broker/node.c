@@ -230,6 +230,8 @@ static bool node_open_admin(struct node *node)
 	http_listen_name(fd, name, sizeof(name));
 	node->admin.workers = node->workers;
 	node->admin.worker_count = node->worker_count;
+	for (size_t i = 0; i < node->worker_count; i++)
+		node->workers[i]->admin = &node->admin;
 	options.routes = routes_admin(&options.route_count);
 	node->admin_http = http_server_new(node->base, fd, &options);
 	if (!node->admin_http)

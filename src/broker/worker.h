@@ -21,6 +21,7 @@ struct agent_lags;
 struct survey;
 struct sweeper;
 struct journal_size;
+struct admin;
 
 enum { WORKER_LEDGER_WRITERS_MAX = 16 };
 
@@ -43,8 +44,9 @@ struct worker {
 	struct sweeper *sweeper;      /* of the first worker only; else NULL */
 	struct journal_size *journal; /* the node's: shared by its workers */
 	struct survey *survey;        /* likewise */
+	const struct admin *admin;    /* set before it starts: all workers */
 	struct metrics metrics;
-	/* for /readyz of the admin listener, on another thread */
+	/* for /readyz, on any thread */
 	_Atomic bool redis_up, ledger_up;
 	_Atomic bool was_up;          /* both stores have been, at one time */
 	_Atomic(const char *) journal_trouble; /* "" if the journal may stand in for the ledger; static text */

@@ -5,7 +5,9 @@ import time
 import uuid
 
 import pytest
+import requests
 
+from lab.proxy import Proxy
 from support import assert_problem, eventually, interview_row, ok, rows, session_row
 
 AGENT = "agent_test"
@@ -321,10 +323,28 @@ def test_both_away(api, lab):
 
 
 def test_a_node_that_can_still_keep_facts_is_ready(api, lab, no_ledger):
-    # of one worker: the other may have heard of it a moment before
-    eventually(lambda: api.request("GET", "/readyz").json()["ledger"] == "away", what="both workers to see it")
     ready = api.request("GET", "/readyz")
-    assert (ready.status_code, ready.json()["redis"]) == (200, "up")
+    assert (ready.status_code, ready.json()["redis"], ready.json()["ledger"]) == (200, "up", "away")
+
+
+def test_a_node_is_ready_when_all_its_workers_are(api, lab):
+    """Whichever worker a balancer asks: its next request may reach the one that has no connection yet."""
+    lab.mend()
+    proxy = Proxy(lab.postgres_server.port)
+    node = lab.new_node(database_url=lab.database_url.replace(f":{lab.postgres_server.port}/", f":{proxy.port}/"), workers=2,
+                        database_connections=2)
+    proxy.admit(5)  # of six: each worker has one that reads and two that write
+    try:
+        node.start(ready=False)
+        eventually(lambda: "event=ledger_up" in node.log_text(), what="one worker to be ready")
+        answers = [requests.get(node.url + "/readyz", headers={"Connection": "close"}, timeout=5) for _ in range(40)]
+        assert {answer.status_code for answer in answers} == {503}
+        assert {answer.json()["ledger"] for answer in answers} == {"away"}
+        proxy.mend()
+        eventually(lambda: requests.get(node.url + "/readyz", timeout=5).status_code == 200, what="both to be ready")
+    finally:
+        node.stop()
+        proxy.close()
 
 
 def test_a_dead_nodes_entries_are_swept_by_another(api, lab, no_ledger):
