@@ -1,6 +1,8 @@
 #include "broker/health.h"
 
+#include <signal.h>
 #include <stdatomic.h>
+#include <unistd.h>
 
 #include "broker/handlers.h"
 #include "broker/worker.h"
@@ -71,4 +73,12 @@ enum step admin_livez_start(struct request *req)
 enum step admin_readyz_start(struct request *req)
 {
 	return readiness_reply(req, request_app(req));
+}
+
+void admin_refuse(struct admin *admin, const char *reason)
+{
+	if (atomic_exchange(&admin->refused, true))
+		return;
+	log_event(LOG_ERROR, "start_failed", "what=partitions reason=%s", LOG_TEXT(span_of(reason)));
+	kill(getpid(), SIGTERM);
 }

@@ -12,7 +12,12 @@ struct admin {
 	size_t worker_count;
 	int64_t started_ms; /* wall clock */
 	_Atomic bool draining;
+	_Atomic bool refused; /* admin_refuse() was called */
 };
+
+/* From any thread: this node is set up for another ledger. It would look for users, and keep facts, in places where no
+ * other node does; so it takes nothing, not even into the journal, and ends with exit status 1. */
+void admin_refuse(struct admin *admin, const char *reason);
 
 enum step admin_livez_start(struct request *req);
 enum step admin_readyz_start(struct request *req);

@@ -317,5 +317,5 @@ int node_run(struct config *config, node_reload_cb *reload, void *arg)
 	node_free(&node);
 	if (started)
 		log_event(LOG_INFO, "stopped", NULL);
-	return started ? 0 : 1;
+	return started && !node.admin.refused ? 0 : 1;
 }

@@ -13,6 +13,7 @@
 #include "broker/request_log.h"
 #include "broker/routes.h"
 #include "broker/agent_lag.h"
+#include "broker/health.h"
 #include "broker/journal.h"
 #include "broker/result_cache.h"
 #include "broker/sessions.h"
@@ -127,6 +128,15 @@ static void worker_on_ledger(void *arg, bool ready, const char *reason)
 	worker->was_up = worker->was_up || (worker->redis_up && worker->ledger_up);
 	log_event(ready ? LOG_INFO : LOG_WARN, ready ? "ledger_up" : "ledger_away", "worker=%d reason=%s",
 		  worker->index, LOG_TEXT(span_of(reason)));
+}
+
+/* A node that has served the ledger it was set up for stays. */
+static void worker_on_refused(void *arg, const char *reason)
+{
+	struct worker *worker = arg;
+
+	if (!worker->was_up)
+		admin_refuse(worker->admin, reason);
 }
 
 static void worker_on_batch(void *arg, const struct postgres *postgres, size_t calls, int64_t duration_us)
@@ -290,6 +300,7 @@ static bool worker_open_stores(struct worker *worker, const char **error)
 		.schema_version = migrate_newest_version(),
 		.partitions = config->partitions,
 		.changed = worker_on_ledger,
+		.refused = worker_on_refused,
 		.committed = worker_on_batch,
 		.arg = worker,
 	};

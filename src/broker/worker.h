@@ -44,7 +44,7 @@ struct worker {
 	struct sweeper *sweeper;      /* of the first worker only; else NULL */
 	struct journal_size *journal; /* the node's: shared by its workers */
 	struct survey *survey;        /* likewise */
-	const struct admin *admin;    /* set before it starts: all workers */
+	struct admin *admin;          /* set before it starts: all workers */
 	struct metrics metrics;
 	/* for /readyz, on any thread */
 	_Atomic bool redis_up, ledger_up;

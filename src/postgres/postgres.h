@@ -24,6 +24,8 @@ struct postgres_options {
 	int schema_version;
 	int64_t partitions;       /* must equal what the ledger was set up with */
 	void (*changed)(void *arg, bool ready, const char *reason);
+	/* before that, if the ledger has other partitions: that doesn't pass by itself; or NULL */
+	void (*refused)(void *arg, const char *reason);
 	/* after each batch, for metrics; or NULL */
 	void (*committed)(void *arg, const struct postgres *postgres, size_t calls, int64_t duration_us);
 	void *arg;

@@ -104,8 +104,11 @@ void postgres_read_checks(struct postgres *postgres)
 
 		if (result) {
 			bool ok = check_judge(postgres, result, reason, sizeof(reason));
+			bool refused = !ok && postgres->at_check == CHECK_PARTITIONS && PQntuples(result) == 1;
 
 			PQclear(result);
+			if (refused && postgres->options.refused)
+				postgres->options.refused(postgres->options.arg, reason);
 			if (!ok)
 				postgres_break(postgres, reason);
 		} else if (++postgres->at_check == CHECK_COUNT) {

@@ -10,6 +10,7 @@ import psycopg2
 import pytest
 
 import model
+from lab.proxy import Proxy
 from support import eventually, run_debrief, told
 
 UTC = datetime.timezone.utc
@@ -393,14 +394,34 @@ def test_other_partitions_are_refused(lab, database):
     assert done.returncode == 1 and "partitions" in done.stderr, told(done)
     assert "16" in done.stderr and "64" in done.stderr, told(done)
     database.migrated(partitions=16)
-    # a node refuses as well: it would look for every user in the wrong place
-    node = lab.new_node(database_url=database.url, partitions=64)
-    node.start(ready=False)
+
+
+@pytest.mark.parametrize("away_at_first", [False, True])
+def test_a_node_with_other_partitions_ends(lab, database, away_at_first):
+    """It would look for every user in the wrong place, and keep facts where no other node looks."""
+    database.migrated(partitions=16)
+    proxy = Proxy(lab.postgres_server.port)
+    node = lab.new_node(
+        database_url=database.url.replace(f":{lab.postgres_server.port}/", f":{proxy.port}/"), partitions=64
+    )
     try:
-        eventually(lambda: "partitions" in node.log_text(), what="the node to say why it isn't ready")
-        assert not node.answers("/readyz")
+        if away_at_first:
+            proxy.refuse()
+            node.start(ready=False)
+            eventually(lambda: node.sees("redis"), what="the node to have Redis")
+            proxy.mend()
+            code = node.process.wait(30)
+            said = node.log_text()
+        else:
+            done = run_debrief(
+                lab, "serve", options={**node.options, "listen": "127.0.0.1:0", "admin_listen": "127.0.0.1:0"}
+            )
+            code, said = done.returncode, done.stderr
+        assert code == 1 and "partitions" in said and "16" in said and "64" in said, f"{code}: {said[-2000:]}"
     finally:
-        node.stop()
+        node.asked_to_end = True
+        node.kill()
+        proxy.close()
 
 
 def test_one_partition_works(api, lab, database):
