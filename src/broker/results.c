@@ -82,9 +82,7 @@ static STEP read_start(struct results_read *read)
 	params[2] = worker_claim_unowned_param(worker);
 	read->known = entry->body && clock_wall_ms() < entry->turns_ms;
 	params[3] = read->known ? arena_strdup(&read->job.arena, span_of(entry->version)) : NULL;
-	/* one that is stalled is not waited for */
-	return postgres_submit_until(worker->ledger_reader, &read->job,
-				     worker_ledger_is_away(worker) ? clock_monotonic_ms() : INT64_MAX, NULL, 1, &query,
+	return postgres_submit_until(worker->ledger_reader, &read->job, worker_read_until_ms(worker), NULL, 1, &query,
 				     read_on_row, read);
 }
 

@@ -120,7 +120,8 @@ static enum step read_on_view(void *ctx, const struct redis_reply *reply)
 		read->view = arena_span(&read->job.arena, reply->v[1]);
 		return read_link(read, arena_span(&read->job.arena, reply->v[2]));
 	}
-	return postgres_submit(worker->ledger_reader, &read->job, NULL, 1, &query, read_on_session, read);
+	return postgres_submit_until(worker->ledger_reader, &read->job, worker_read_until_ms(worker), NULL, 1, &query,
+				     read_on_session, read);
 }
 
 static enum step read_on_session(void *ctx, const struct postgres_reply *reply)
@@ -156,10 +157,12 @@ static enum step read_on_linked(void *ctx)
 
 static STEP read_ledger(struct session_read *read)
 {
+	struct worker *worker = read->sessions->worker;
 	struct postgres_query query = {STATEMENT_SESSION_VIEW, 2, read->params};
 
 	read->lasting = false;
-	return postgres_submit(read->sessions->worker->ledger_reader, &read->job, NULL, 1, &query, read_on_ledger, read);
+	return postgres_submit_until(worker->ledger_reader, &read->job, worker_read_until_ms(worker), NULL, 1, &query,
+				     read_on_ledger, read);
 }
 
 static enum step read_on_ledger(void *ctx, const struct postgres_reply *reply)

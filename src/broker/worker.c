@@ -27,6 +27,7 @@ enum {
 	LEDGER_QUEUE_BYTES_MAX = 16 << 20,
 	DRAIN_CHECK_MS = 20,
 	DRAIN_SPREAD_MS = 500,
+	READ_STALLED_MS = 2000,
 };
 
 /* What other threads ask of a worker. They set it and write to `wake`. */
@@ -65,6 +66,12 @@ bool worker_ledger_is_away(const struct worker *worker)
 		if (postgres_is_stalled(worker->ledger_writers[i], patience_ms))
 			return true;
 	return false;
+}
+
+/* Not ledger_patience_ms, which may be 0: what a read waits for nobody else has. */
+int64_t worker_read_until_ms(const struct worker *worker)
+{
+	return postgres_is_stalled(worker->ledger_reader, READ_STALLED_MS) ? clock_monotonic_ms() : INT64_MAX;
 }
 
 const char *worker_window_param(const struct worker *worker, struct arena *arena)

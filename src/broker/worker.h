@@ -84,5 +84,7 @@ struct postgres *worker_ledger_writer(struct worker *worker, const char *lock);
 
 /* Known to be away, or silent for longer than an answer may wait for it: no use asking. */
 bool worker_ledger_is_away(const struct worker *worker);
+/* Until when a read of the ledger may wait (monotonic): not at all behind others that have come to nothing. */
+int64_t worker_read_until_ms(const struct worker *worker);
 
 #endif

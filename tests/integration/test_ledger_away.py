@@ -1,12 +1,15 @@
 """Postgres away: saves and webhooks go into the journal, polls and results come from Redis, and whoever
 finds Postgres again brings everything there."""
 
+import collections
 import time
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import requests
 
+import model
 from lab.proxy import Proxy
 from support import assert_problem, eventually, interview_row, ok, rows, session_row
 
@@ -208,6 +211,42 @@ def test_a_ledger_that_freezes_is_waited_for_only_once(api, lab):
             lab.postgres_server.resume()
         settled(lab)
         assert session_row(lab, sid)["status"] == "completed"
+
+
+@pytest.mark.parametrize("what", ["poll", "results"])
+def test_a_frozen_ledger_does_not_hold_up_those_who_ask_for_what_is_not_here(api, lab, what):
+    """Whoever finds others waiting for it to no avail hears 503 at once, and not when they do."""
+    def ask():
+        assert_problem(getattr(api, what)(api.user(), str(uuid.uuid4()), node=node), 503)
+
+    with lab.node(workers=1) as node, ThreadPoolExecutor(64) as clients:
+        lab.postgres_server.pause()
+        try:
+            first, later = clients.submit(ask), []
+            while not first.done() and not any(answer.done() for answer in later):
+                time.sleep(0.2)
+                later.append(clients.submit(ask))
+            told = [answer for answer in later if answer.done()]
+            assert told and not first.done(), "nobody was answered before the one who had asked first"
+            told[0].result()
+        finally:
+            lab.postgres_server.resume()
+        for answer in (first, *later):
+            answer.exception()  # those under way may have been answered 404 by now
+
+
+def test_without_patience_results_are_still_read(api, lab):
+    """ledger_patience_ms = 0 is for facts, which the journal takes: nobody else has what is read."""
+    with lab.node(ledger_patience_ms=0, workers=1) as node:
+        user, ids = api.user(), []
+        for number in range(20):
+            payload = api.payload(user=user, turns=40, start=time.time() - 3600 * number)
+            ok(api.webhook(payload, node=node))
+            ids.append(model.interview_id(payload["data"]["conversation_id"]))
+        settled(lab)
+        with ThreadPoolExecutor(16) as clients:
+            answers = list(clients.map(lambda id: api.results(user, id, node=node).status_code, ids * 5))
+        assert set(answers) == {200}, collections.Counter(answers)
 
 
 def timed(act):
