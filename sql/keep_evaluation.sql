@@ -1,6 +1,7 @@
 -- merges, one a $1
 -- Keeps an evaluation. The provider's own follows the content that counts; one from outside replaces it,
--- and another from outside, if it counts at least as much (pending < failed < complete) and is later.
+-- and another from outside, if it counts at least as much (pending < failed < complete) and is later; one that says
+-- the same again changes nothing.
 -- $1 conversation id, $2 status, $3 result, $4 reason, $5 body hash of the content it came with (null: from
 -- outside), $6 whether to announce a change on channel debrief_evaluation, $7 when it was made, ms (null: now).
 WITH kept AS (
@@ -13,8 +14,10 @@ WITH kept AS (
 	ON CONFLICT (interview_id) DO UPDATE SET
 		status = excluded.status, result = excluded.result, reason = excluded.reason,
 		revised_ms = excluded.revised_ms, completed_at = excluded.completed_at
-	WHERE CASE WHEN e.revised_ms = 0 AND excluded.revised_ms = 0
-		THEN (e.status, e.result, e.reason) IS DISTINCT FROM (excluded.status, excluded.result, excluded.reason)
+	WHERE CASE WHEN (e.revised_ms = 0) = (excluded.revised_ms = 0)
+			AND (e.status, e.result, e.reason) IS NOT DISTINCT FROM (excluded.status, excluded.result, excluded.reason)
+		THEN false
+		WHEN e.revised_ms = 0 AND excluded.revised_ms = 0 THEN true
 		ELSE (array_position('{pending,failed,complete}', excluded.status), excluded.revised_ms)
 			> (array_position('{pending,failed,complete}', e.status), e.revised_ms) END
 	RETURNING e.interview_id, e.status, e.revised_ms

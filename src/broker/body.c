@@ -2,7 +2,6 @@
 
 #include <cjson/cJSON.h>
 #include <inttypes.h>
-#include <stdlib.h>
 
 #include "base/json.h"
 
@@ -28,6 +27,7 @@ void body_open(struct body *body, struct request *req)
 			    arena_printf(&req->job.arena, "the body is not valid JSON (at byte %zu)", error_at));
 		return;
 	}
+	body->text = text_span(&clean);
 	body->tree = cJSON_ParseWithLength(clean.p, clean.n);
 	if (!cJSON_IsObject(body->tree))
 		body_refuse(body, NULL, "the body must be a JSON object");
@@ -82,21 +82,14 @@ int64_t body_int64(struct body *body, const char *field, int64_t fallback, int64
 
 struct span body_object(struct body *body, const char *field, bool required)
 {
-	const cJSON *value = member(body, field, required);
-	struct span text = SPAN_ABSENT;
-	char *printed;
+	/* not from the tree: its numbers are doubles, and an id of 17 digits is none */
+	struct span value = member(body, field, required) ? json_member(body->text, field) : SPAN_ABSENT;
 
-	if (!value)
-		return text;
-	if (!cJSON_IsObject(value)) {
+	if (value.p && json_type(value) != JSON_OBJECT) {
 		body_refuse(body, field, arena_printf(&body->req->job.arena, "%s must be an object", field));
-		return text;
+		return SPAN_ABSENT;
 	}
-	printed = cJSON_PrintUnformatted(value);
-	if (printed)
-		text = arena_span(&body->req->job.arena, span_of(printed));
-	free(printed);
-	return text;
+	return value;
 }
 
 STEP reply_body_problem(const struct body *body)

@@ -159,16 +159,24 @@ def test_an_evaluation_that_failed(api, service, external):
     assert (found["status"], found["result"], found["reason"]) == ("failed", None, "model_unavailable")
 
 
-def test_puts_are_idempotent(api, service, external):
+def test_puts_are_idempotent(api, service, external, announcements):
     user, sid, interview = interview_of(api, external)
     body = {"status": "complete", "result": {"score": 1}}
     ok(service.put(interview, body))
     first, tag = evaluation(api, user, interview), ok(api.poll(user, sid)).headers["ETag"]
+    results_tag = ok(api.results(user, interview)).headers["ETag"]
+    eventually(lambda: any(interview in text and "complete" in text for text in announcements()), 5, "news of the first")
+    announcements().clear()
     for node in (0, 1, external):
         assert ok(service.put(interview, body, node=node)).json() == {"success": True}
     again = evaluation(api, user, interview)
-    assert (again["status"], again["result"]) == (first["status"], first["result"])
+    assert again == first, "even the time at which it was completed"
     assert ok(api.poll(user, sid)).headers["ETag"] == tag
+    assert ok(api.results(user, interview)).headers["ETag"] == results_tag
+    assert not any(interview in text for text in announcements())
+    # what says something else is news
+    ok(service.put(interview, {"status": "complete", "result": {"score": 2}}))
+    assert evaluation(api, user, interview)["result"] == {"score": 2}
 
 
 def test_a_completed_evaluation_is_not_downgraded(api, lab, service, external):
@@ -226,6 +234,14 @@ def test_a_large_result(api, service, external):
     result = {"text": "x" * 50_000}
     ok(service.put(interview, {"status": "complete", "result": result}))
     assert evaluation(api, user, interview)["result"] == result
+
+
+def test_numbers_of_a_result_keep_their_digits(api, service, external):
+    user, _, interview = interview_of(api, external)
+    digits = b'{"id":12345678901234567890123,"share":0.12345678901234567891}'
+    ok(service.put(interview, b'{"status":"complete","result":' + digits + b"}"))
+    text = ok(api.results(user, interview)).text
+    assert "12345678901234567890123" in text and "0.12345678901234567891" in text, text
 
 
 def test_a_hostile_result(api, service, external):
