@@ -121,7 +121,7 @@ struct span results_body(struct arena *arena, const struct config *config, const
 	add_transcript(&out, columns[COL_TRANSCRIPT]);
 	text_addc(&out, '}');
 	add_evaluation(&out, config, columns, now_ms, turns_ms);
-	add_raw(&out, "metadata", columns[COL_METADATA]);
+	add_raw(&out, "metadata", columns[COL_METADATA].p ? columns[COL_METADATA] : SPAN("{}"));
 	text_addc(&out, '}');
 	return text_span(&out);
 }

@@ -524,6 +524,7 @@ def test_results_of_a_conversation_without_anything(api):
     assert body["interview"]["summary"] is None and body["interview"]["durationSecs"] is None
     assert body["evaluation"]["status"] == "failed" and body["evaluation"]["reason"] == "no_analysis"
     assert body["evaluation"]["result"] is None
+    assert body["metadata"] == {}
 
 
 # ── problems, request ids, unknown routes ───────────────────────────────────

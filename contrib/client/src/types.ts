@@ -57,7 +57,7 @@ export interface Results {
     reason: string | null;
     completedAt: string | null;
   };
-  metadata: Record<string, unknown> | null;
+  metadata: Record<string, unknown>;
 }
 
 export type EndedBy = "user" | "disconnect";
