@@ -63,7 +63,7 @@ STEP reply_unauthorized(struct request *req)
 				      req->user ? "this user sends too many requests" :
 						  "too many tokens of this address were refused");
 	if (req->denied == AUTH_MISSING) {
-		reply_header(req, "WWW-Authenticate", "Bearer");
+		reply_header(req, "WWW-Authenticate", "Bearer error=\"invalid_request\"");
 		return reply_problem(req, 401, NULL, "an Authorization: Bearer token is needed");
 	}
 	/* a user's token on a service's route is as good as none */

@@ -93,8 +93,8 @@ def assert_refused(api, token, node=0, why="", headers=None):
     assert_problem(answer, 401)
     challenge = answer.headers.get("WWW-Authenticate", "")
     assert challenge.startswith("Bearer"), f"{why}: WWW-Authenticate is {challenge!r}"
+    assert 'error="' in challenge, f"{why}: WWW-Authenticate is {challenge!r}"
     if token:
-        assert 'error="' in challenge, f"{why}: WWW-Authenticate is {challenge!r}"
         assert token not in answer.text and token not in challenge
 
 
