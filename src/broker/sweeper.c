@@ -81,7 +81,7 @@ static void round_end(struct sweeper *sweeper)
 		sweeper->worker->journal->clean_ms = sweeper->began_ms;
 	if (!sweeper->trouble) {
 		metrics_set(metrics, GAUGE_JOURNAL_ENTRIES, sweeper->length);
-		metrics_set(metrics, GAUGE_JOURNAL_OLDEST, sweeper->oldest_ms); /* the page makes the age of it */
+		metrics_set(metrics, GAUGE_JOURNAL_OLDEST, sweeper->length > 0 ? clock_wall_ms() - sweeper->oldest_ms : 0);
 	}
 	metrics_set(metrics, GAUGE_JOURNAL_BYTES, atomic_load(&sweeper->worker->journal->total_bytes));
 	if (sweeper->swept > 0)

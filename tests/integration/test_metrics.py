@@ -187,6 +187,20 @@ def test_what_waits_is_surveyed(api, lab):
     assert abs(found["debrief_survey_timestamp_seconds"] - time.time()) < 60
 
 
+def test_what_the_journal_holds(api, lab):
+    lab.pg.close()
+    lab.postgres_server.kill()
+    node, began = lab.nodes[0], time.time()
+    eventually(lambda: not node.sees("ledger"), timeout=60)
+    ok(api.save(api.user(), f"journaled-{api.user()}"))
+    found = eventually(lambda: (lambda m: m["debrief_journal_oldest_age_seconds"] > 0 and m)(read(api, node)), timeout=60)
+    assert found["debrief_journal_entries"] >= 1 and found["debrief_journal_bytes"] > 0
+    assert found["debrief_journal_oldest_age_seconds"] <= time.time() - began + 1
+    lab.mend()
+    eventually(lambda: (lambda m: m["debrief_journal_entries"] == 0 == m["debrief_journal_oldest_age_seconds"])(
+        read(api, node)), timeout=60)
+
+
 def test_connections_are_counted(api, lab):
     with lab.node() as node:
         idle = [socket.create_connection(("127.0.0.1", node.port), timeout=30) for _ in range(7)]
