@@ -289,7 +289,7 @@ static bool worker_open_stores(struct worker *worker, const char **error)
 	const struct config *config = worker->config;
 	struct redis_options redis = {
 		.url = config->redis_url,
-		.timeout_ms = config->request_timeout_ms,
+		.timeout_ms = config->request_timeout_ms / 2, /* who finds it frozen has time left for the ledger */
 		.calls_max = REDIS_CALLS_MAX,
 		.changed = worker_on_redis,
 		.arg = worker,

@@ -75,3 +75,18 @@ def test_a_redis_that_dies_under_traffic_loses_nothing(api, lab):
     query = ("SELECT client_session_id FROM interview_sessions WHERE client_session_id = ANY (%s)"
              " AND (conversation_id IS NULL OR undecided)")
     eventually(lambda: not rows(lab, query, sids), 15, "the ledger to follow")
+
+
+def test_a_redis_that_freezes_does_not_cost_an_answer(api, lab):
+    """Who is the first to wait for it goes to the ledger in time, and so does everybody after that."""
+    user, sid = api.user(), sid_of()
+    payload = api.payload(user=user, session=sid)
+    with lab.node(request_timeout_ms=4000) as node:
+        lab.redis_server.pause()
+        try:
+            ok(api.save(user, sid, node=node, ended_by="user"))
+            ok(api.webhook(payload, node=node))
+            assert ok(api.poll(user, sid, node=node)).json()["status"] == "ended_pending_webhook"
+        finally:
+            lab.redis_server.resume()
+        eventually(lambda: ok(api.poll(user, sid, node=node)).json()["status"] == "completed", 30, "it to be decided")
