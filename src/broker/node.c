@@ -18,7 +18,7 @@
 #include "broker/systemd.h"
 #include "broker/worker.h"
 
-enum { SIGNALS = 5, NAME_MAX_LEN = 128 };
+enum { SIGNALS = 5, NAME_MAX_LEN = 128, DRAIN_CHECK_MS = 20 };
 
 struct node {
 	struct event_base *base;
@@ -30,6 +30,7 @@ struct node {
 	struct event *on_signal[SIGNALS];
 	struct systemd_sockets sockets; /* handed over by systemd */
 	struct event *on_watchdog;
+	struct event *on_drain_check;
 	/* requests hold on to the configuration they began with: old ones stay until the end */
 	struct config **configs;
 	size_t config_count;
@@ -67,19 +68,35 @@ static void node_on_log_level(evutil_socket_t signal_number, short what, void *a
 	log_event(LOG_ERROR, "log_level", "now=%s", log_level_name(log_level()));
 }
 
-static void node_on_stop(evutil_socket_t signal_number, short what, void *arg)
+/* The admin listener goes last: until then /readyz says that we stop, /livez that we live, and /metrics what is left. */
+static void node_on_drain_check(evutil_socket_t fd, short what, void *arg)
 {
 	struct node *node = arg;
 
+	(void)fd;
 	(void)what;
-	if (node->admin.draining) /* asked twice: at once */
+	for (size_t i = 0; i < node->worker_count; i++)
+		if (node->workers[i]->phase != WORKER_STOPPED)
+			return;
+	event_base_loopbreak(node->base);
+}
+
+static void node_on_stop(evutil_socket_t signal_number, short what, void *arg)
+{
+	struct timeval every = {.tv_usec = DRAIN_CHECK_MS * 1000};
+	struct node *node = arg;
+
+	(void)what;
+	if (node->admin.draining && signal_number == SIGINT) /* a second Ctrl-C: at once */
 		_exit(1);
+	if (node->admin.draining)
+		return;
 	log_event(LOG_INFO, "stopping", "signal=%d", (int)signal_number);
 	systemd_notify("STOPPING=1");
 	node->admin.draining = true;
 	for (size_t i = 0; i < node->worker_count; i++)
 		worker_drain(node->workers[i]);
-	event_base_loopexit(node->base, NULL);
+	event_add(node->on_drain_check, &every);
 }
 
 static void node_reload_config(struct node *node)
@@ -126,7 +143,7 @@ static void node_on_watchdog(evutil_socket_t fd, short what, void *arg)
 	(void)fd;
 	(void)what;
 	for (size_t i = 0; i < node->worker_count; i++) {
-		if (node->workers[i]->beat_ms >= oldest_ms)
+		if (node->workers[i]->beat_ms >= oldest_ms || node->workers[i]->phase == WORKER_STOPPED)
 			continue;
 		log_event(LOG_ERROR, "worker_stuck", "worker=%zu", i);
 		return;
@@ -157,6 +174,9 @@ static bool node_watch_signals(struct node *node)
 			      {SIGUSR2, node_on_log_level}};
 
 	signal(SIGPIPE, SIG_IGN);
+	node->on_drain_check = event_new(node->base, -1, EV_PERSIST, node_on_drain_check, node);
+	if (!node->on_drain_check)
+		return false;
 	for (size_t i = 0; i < SIGNALS; i++) {
 		node->on_signal[i] = evsignal_new(node->base, signals[i].number, signals[i].on_signal, node);
 		if (!node->on_signal[i] || event_add(node->on_signal[i], NULL) != 0)
@@ -262,6 +282,8 @@ static void node_free(struct node *node)
 			event_free(node->on_signal[i]);
 	if (node->on_watchdog)
 		event_free(node->on_watchdog);
+	if (node->on_drain_check)
+		event_free(node->on_drain_check);
 	if (node->sockets.listen >= 0)
 		close(node->sockets.listen);
 	if (node->sockets.admin >= 0)

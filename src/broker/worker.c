@@ -187,17 +187,22 @@ static void worker_take_reload(struct worker *worker, const struct config *confi
 	sessions_forget(worker->sessions);
 }
 
+/* All end together: who is connected to an idle one would else ask it, and wait for the last of the others. */
 static void worker_on_drain_check(evutil_socket_t fd, short what, void *arg)
 {
 	struct worker *worker = arg;
+	const struct admin *admin = worker->admin;
+	bool busy = http_server_pending(worker->http) > 0 || (worker->sweeper && sweeper_is_busy(worker->sweeper));
 	struct timeval now;
 
 	(void)fd;
 	(void)what;
 	event_base_gettimeofday_cached(worker->base, &now);
-	if ((http_server_pending(worker->http) > 0 || (worker->sweeper && sweeper_is_busy(worker->sweeper))) && evutil_timercmp(&now, &worker->control->drain_until, <))
-		return;
-	event_base_loopbreak(worker->base);
+	worker->phase = busy ? WORKER_BUSY : WORKER_IDLE;
+	for (size_t i = 0; i < admin->worker_count; i++)
+		busy = busy || admin->workers[i]->phase == WORKER_BUSY;
+	if (!busy || evutil_timercmp(&now, &worker->control->drain_until, >=))
+		event_base_loopbreak(worker->base);
 }
 
 /* Over how long those who wait are sent away: they all come back, to whoever is left. */
@@ -401,6 +406,7 @@ static void *worker_main(void *arg)
 	struct worker *worker = arg;
 
 	event_base_dispatch(worker->base);
+	worker->phase = WORKER_STOPPED;
 	return NULL;
 }
 
@@ -411,7 +417,10 @@ bool worker_start(struct worker *worker)
 	/* signals are the main thread's */
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
+	worker->phase = WORKER_BUSY;
 	worker->control->started = pthread_create(&worker->control->thread, NULL, worker_main, worker) == 0;
+	if (!worker->control->started)
+		worker->phase = WORKER_STOPPED;
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	return worker->control->started;
 }

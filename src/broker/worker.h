@@ -25,6 +25,9 @@ struct admin;
 
 enum { WORKER_LEDGER_WRITERS_MAX = 16 };
 
+/* STOPPED: its loop doesn't run, yet or any more; BUSY: it does; IDLE: it has nothing left, and waits for the others to end. */
+enum worker_phase { WORKER_STOPPED, WORKER_BUSY, WORKER_IDLE };
+
 struct worker {
 	int index;
 	const struct config *config;  /* of the moment; a reload puts another in its place */
@@ -51,6 +54,7 @@ struct worker {
 	_Atomic bool was_up;          /* both stores have been, at one time */
 	_Atomic(const char *) journal_trouble; /* "" if the journal may stand in for the ledger; static text */
 	_Atomic int64_t beat_ms;      /* monotonic: when its loop last turned, to the second */
+	_Atomic enum worker_phase phase;
 	bool draining;
 	uint64_t polls_logged;        /* one poll line in log_sample is written */
 	struct worker_control *control; /* private to worker.c */

@@ -1,8 +1,11 @@
 """Nodes that are stopped under load, behind a load balancer (contrib/haproxy/haproxy.cfg): the other one takes
 over, and no request is lost."""
 
+import http.client
 import json
 import random
+import re
+import signal
 import threading
 import time
 
@@ -153,3 +156,37 @@ def test_with_a_store_away_the_load_balancer_still_leads_to_the_nodes(api, lab, 
     lab.connect_pg()
     eventually(lambda: api.poll(user, sid, balanced).json().get("status") == "completed", 20, "the link")
     eventually(lambda: (session_row(lab, sid) or {}).get("conversation_id") == cid, 20, "the ledger to have it")
+
+
+def test_while_requests_are_finished(api, lab):
+    """Probes and metrics still hear that the node lives and stops, and no connection of another worker is left hanging."""
+    node = lab.new_node(simulate_webhook_delay_ms=5000, drain_timeout_secs=DRAIN_SECS * 3, workers=2)
+    node.start()
+    kept = [http.client.HTTPConnection("127.0.0.1", node.port, timeout=3) for _ in range(16)]  # to either worker
+    answers = []
+    sender = threading.Thread(target=lambda: answers.append(api.webhook(api.payload(user=api.user()), node)))
+    try:
+        for each in kept:
+            each.request("GET", "/livez")
+            each.getresponse().read()
+        sender.start()
+        eventually(lambda: re.search(r"^debrief_http_held_bytes \d{4,}$", requests.get(node.admin_url + "/metrics", timeout=5).text,
+                                     re.MULTILINE), what="the webhook to be under way")
+        node.asked_to_end = True
+        node.signal(signal.SIGTERM)
+        state = eventually(lambda: (lambda it: it.status_code == 503 and it.json())(requests.get(node.admin_url + "/readyz", timeout=5)),
+                           what="/readyz to say so")
+        assert state["draining"] and not state["ready"]
+        for each in kept:
+            each.request("GET", "/readyz")
+            answer = each.getresponse()
+            assert (answer.status, answer.getheader("Connection")) == (503, "close")
+        assert requests.get(node.admin_url + "/livez", timeout=5).status_code == 200
+        assert "debrief_draining 1" in requests.get(node.admin_url + "/metrics", timeout=5).text
+        with pytest.raises(requests.RequestException):
+            requests.get(node.url + "/livez", timeout=5)
+        assert not answers
+    finally:
+        sender.join()
+        assert node.process.wait(DRAIN_SECS) == 0
+    assert answers[0].status_code == 200
