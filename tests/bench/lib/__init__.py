@@ -1,4 +1,4 @@
-"""The benchmarks' rooms: main chooses; polls, results, webhooks, outage, latency, pace and growth measure;
+"""The benchmarks' rooms: main chooses; polls, results, webhooks, outage, latency, pace and growth (on a crowd) measure;
 floor and peers are what is measured against; report, table and plot tell."""
 import pathlib
 import sys

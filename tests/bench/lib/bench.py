@@ -127,12 +127,12 @@ def exchange(port, method, path, headers=None, body=None, timeout=30):
         connection.close()
 
 
-def mint(lab, user):
+def mint(lab, user, secs=TOKEN_SECS):
     """A token as the user's login would give it (HS256)."""
     def part(value):
         return base64.urlsafe_b64encode(value).rstrip(b"=").decode()
     signed = part(b'{"alg":"HS256","typ":"JWT"}') + "." + part(
-        json.dumps({"sub": user, "exp": int(time.time()) + TOKEN_SECS}).encode())
+        json.dumps({"sub": user, "exp": int(time.time()) + secs}).encode())
     mac = hmac.new(lab.jwt_secret.encode(), signed.encode(), hashlib.sha256).digest()
     return f"{signed}.{part(mac)}"
 

@@ -31,6 +31,15 @@ class Meter:
         for name, server in self.servers.items():
             self.each_us[name].append((spent(server) - self.before[name]) * 1e6 / count)
 
+    def clear(self):
+        """What was spent so far doesn't count."""
+        for values in self.each_us.values():
+            values.clear()
+
+    def total_us(self):
+        """Of all servers together, a round."""
+        return [sum(values) for values in zip(*self.each_us.values())]
+
     def around(self, measure):
         """The same measurement, metered; its result tells how much there was."""
         def metered():
