@@ -362,6 +362,7 @@ static enum step decide_on_reply(void *ctx, const struct redis_reply *reply)
 	if (span_is(reply->v[0], "HYDRATE"))
 		return decide_read(link, reply->v[1], reply->v[2]);
 	link_note_times(link, reply);
+	link->unpinned = link->unpinned || !link->forced;
 	user->pending = false;
 	user->hydrate.n = 0;
 	user->revision = keep(link, reply->v[1]);

@@ -47,7 +47,7 @@ struct link {
 	bool forced;             /* … without asking it; set also when it could not be asked */
 	bool journal;            /* save: the script that stamps the fact puts it into the journal */
 	int64_t ledger_until_ms; /* monotonic: facts are not waited for any longer */
-	struct span pin;         /* "s:…" or "c:…": the fact that only the journal has */
+	struct span pin;         /* "s:…" or "c:…": the fact that only the journal has, if it does: pinned when forced */
 	/* what came of it; spans live in the job's arena */
 	enum link_result result;
 	const char *error;       /* for the log, when a store was away */
@@ -57,6 +57,7 @@ struct link {
 	struct span owner;       /* conversation: whose it is; empty: nobody's yet */
 	struct span epoch;       /* … since when, in the order of its owners */
 	struct span view;        /* touch: the session's poll view */
+	bool unpinned;           /* a decision was made before it was forced: link_pin() is still to be done */
 	bool lost;               /* confirm: Redis may have lost what this link told it */
 	unsigned repeats;
 	/* between steps */

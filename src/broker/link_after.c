@@ -58,7 +58,6 @@ STEP link_strike(struct link *link, enum step (*done)(void *ctx), void *ctx)
 	link->ctx = ctx;
 	link->lost = false;
 	link->entry = SPAN_ABSENT;
-	link->journal = false;
 	return journal_strike(link->worker, link->job, partition_of(link->sid, link->worker->config->partitions), entry,
 			      SPAN_ABSENT, strike_on_reply, link);
 }

@@ -4,9 +4,10 @@
  *             ▲                          Redis was emptied in between                   │
  *             └─────────────────────────────────────────────────────────────────────────┘
  *            │                                             │ away or slow, or durability = journal
- *            │                                             └─▶ confirm → 200; swept later
+ *            │                                             └─▶ pin → confirm → 200; swept later
  *            │ Redis away
  *            └─▶ whose is the claimed conversation? → ledger (fact, undecided) → 200
+ *   link     the ledger away while it is read → on what is here, and on as if it were away then
  *   another user's sid or conversation → 409; too many facts at once → 429
  *   the ledger away and no journal that lasts → 503 */
 #include "base/clock.h"
@@ -89,6 +90,7 @@ static enum step save_on_linked(void *ctx);
 static STEP save_without_redis(struct save *save);
 static enum step save_on_owner(void *ctx, const struct postgres_reply *reply);
 static enum step save_on_kept(void *ctx);
+static STEP save_journaled(struct save *save);
 static enum step save_on_kept_undecided(void *ctx);
 static enum step save_on_confirmed(void *ctx);
 static enum step save_on_pinned(void *ctx);
@@ -195,7 +197,7 @@ static enum step save_on_linked(void *ctx)
 	case LINK_DECIDED:
 		save_note_link(save);
 		if (save->link.forced && save->link.entry.n > 0)
-			return save_on_pinned(save);
+			return save_journaled(save);
 		ledger_init(&save->ledger, worker_of(req), &req->job, save_on_kept, save);
 		save->ledger.until_ms = save->link.ledger_until_ms;
 		return ledger_keep_session(&save->ledger, &save->link);
@@ -247,6 +249,14 @@ static enum step save_on_kept(void *ctx)
 		return reply_unavailable(save->req, "the ledger", save->ledger.error);
 	save->req->note = save->ledger.error;
 	return link_pin(&save->link, save_on_pinned, save);
+}
+
+/* The ledger was not asked for all that was decided on: the journal must do. */
+static STEP save_journaled(struct save *save)
+{
+	if (save->link.unpinned)
+		return link_pin(&save->link, save_on_pinned, save);
+	return save_on_pinned(save);
 }
 
 /* The journal has it, and whoever sweeps brings it to the ledger. */

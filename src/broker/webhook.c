@@ -275,7 +275,7 @@ static enum step webhook_on_viewed(void *ctx)
 		webhook->req->note = webhook->link.error ? webhook->link.error : "undecided: too many facts within one match window";
 		return webhook_accepted(webhook);
 	}
-	if (!webhook->link.forced)
+	if (webhook->link.unpinned)
 		return link_pin(&webhook->link, webhook_on_pinned, webhook);
 	return webhook_on_pinned(webhook);
 }

@@ -31,6 +31,11 @@ def interview_row(lab, cid):
     return found[0] if found else None
 
 
+def journal_length(lab):
+    """Entries that are still to be swept."""
+    return sum(lab.redis.xlen(f"debrief:{{p{number}}}:journal") for number in range(64))
+
+
 def sessions_of(lab, user):
     """{sid: (conversation id, evidence)} of a user, as the ledger has it."""
     return {

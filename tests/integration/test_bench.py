@@ -14,9 +14,9 @@ RUN = pathlib.Path(__file__).resolve().parents[1] / "bench" / "run"
 
 @pytest.mark.skipif(shutil.which("wrk") is None, reason="wrk is not installed")
 def test_bench_leaves_numbers_and_a_plot(tmp_path):
-    done = subprocess.run([RUN, "--quick", "--secs", "1", "--rounds", "1", "--no-peers", "--only", "polls,webhooks,latency",
+    done = subprocess.run([RUN, "--quick", "--secs", "1", "--rounds", "1", "--no-peers", "--only", "polls,webhooks,latency,growth",
                            "--no-fsync", "--out", tmp_path, "--binary", default_binary()],
-                          capture_output=True, text=True, timeout=300)
+                          capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stdout + done.stderr
     document = json.loads((tmp_path / "bench.json").read_text())
     assert document["skipped"] == []

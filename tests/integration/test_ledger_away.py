@@ -11,7 +11,7 @@ import requests
 
 import model
 from lab.proxy import Proxy
-from support import assert_problem, eventually, interview_row, ok, rows, session_row
+from support import assert_problem, eventually, interview_row, journal_length, ok, rows, session_row
 
 AGENT = "agent_test"
 
@@ -33,10 +33,6 @@ def stop_postgres(lab):
     lab.postgres_server.kill()
     for node in lab.nodes:
         eventually(lambda: not node.sees("ledger"), 20, "the nodes to see that Postgres is away")
-
-
-def journal_length(lab):
-    return sum(lab.redis.xlen(key) for key in lab.redis.scan_iter("debrief:{p*}:journal", count=1000))
 
 
 def settled(lab):

@@ -2,11 +2,7 @@
 
 import model
 from simulator import Conversation, webhook
-from support import eventually, interview_row, ok, rows, session_row
-
-
-def journal_length(lab):
-    return sum(lab.redis.xlen(f"debrief:{{p{number}}}:journal") for number in range(64))
+from support import eventually, interview_row, journal_length, ok, rows, session_row
 
 
 def test_without_redis_the_ledger_alone_is_no_404(api, lab):

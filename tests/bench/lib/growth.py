@@ -16,7 +16,7 @@ from .crowd import fill, used_memory
 from .cpu import Meter
 from .webhooks import prepare, send, settled
 
-FEW, MANY, MANY_QUICK = 1000, 1_000_000, 100_000
+FEW, MANY, MANY_QUICK = 1000, 1_000_000, 50_000
 POLLS, POLLS_QUICK = 20_000, 5000
 # What is polled from memory: these fit into every worker's.
 REMEMBERED = 1000
