@@ -6,9 +6,9 @@
 #include "base/hash.h"
 
 enum {
-	/* A session that isn't there is asked for again after this: a node that can't reach Redis tells only
-	 * the ledger of it. */
-	NONE_MS = 1000,
+	/* A session that isn't there is asked for again after this: a node that can't reach Redis, or has yet to
+	 * find it again, tells only the ledger of it. */
+	NONE_MS = 250,
 	SLOTS_PER_ENTRY = 2,
 	SWEEP_MAX = 64 /* entries that the hand passes to find one that can go */
 };

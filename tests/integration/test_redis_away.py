@@ -1,6 +1,7 @@
 """Redis away: saves and webhooks go into the ledger undecided, polls and results come from there, and
 whoever finds Redis again decides."""
 
+import time
 import uuid
 
 import pytest
@@ -41,6 +42,17 @@ def test_what_a_cut_off_node_was_told_is_decided_by_the_others(api, lab, cut_off
     assert len(etags) == 1, "the ETag depends on the store"
     query = "SELECT ended_by FROM interview_sessions WHERE client_session_id = %s AND NOT undecided"
     assert eventually(lambda: rows(lab, query, sid), 15, "the session to be decided")[0]["ended_by"] == "user"
+
+
+def test_a_save_by_a_node_without_redis_is_soon_seen_where_it_was_unknown(api, lab, cut_off):
+    user, sid = api.user(), sid_of()
+    for node in (0, 1):
+        assert api.poll(user, sid, node).status_code == 404
+    asked = time.monotonic()
+    ok(api.save(user, sid, cut_off))
+    time.sleep(max(0, asked + 0.3 - time.monotonic()))
+    for node in (0, 1):
+        ok(api.poll(user, sid, node))
 
 
 def test_the_rules_hold_without_redis(api, lab, cut_off):
