@@ -2,6 +2,7 @@
 finds Postgres again brings everything there."""
 
 import collections
+import signal
 import time
 import uuid
 from concurrent.futures import ThreadPoolExecutor
@@ -30,6 +31,8 @@ def no_ledger(api, lab):
 
 def stop_postgres(lab):
     lab.pg.close()
+    # every process of it: a backend that outlives the first for a moment still commits
+    lab.postgres_server.signal(signal.SIGKILL, family=True)
     lab.postgres_server.kill()
     for node in lab.nodes:
         eventually(lambda: not node.sees("ledger"), 20, "the nodes to see that Postgres is away")
