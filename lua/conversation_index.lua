@@ -1,6 +1,6 @@
 -- Whose a conversation is: the named user, else the owner of the named session, else the user with
 -- the earliest claim whose session lies within the match window.
--- uses clock facts conversations
+-- uses clock emptied hash order facts conversations
 --
 -- The holder is the user whose bucket the conversation is in. It changes here from nobody to
 -- the owner; from one user to another only by `settle`, after it was taken out of the
@@ -12,14 +12,18 @@
 -- KEYS[2]  when its partition was found empty (emptied_at)
 -- ARGV[1]  replid of this Redis, as the caller knows it
 -- ARGV[2]  TTL in ms
--- ARGV[3]  request: {cid, window: ms, claim_unowned: bool,
+-- ARGV[3]  match window in ms
+-- ARGV[4]  '1' if claim_unowned
+-- ARGV[5]  '1' if the ledger can't be asked
+-- ARGV[6]  what is told: a conversation fact with its members as encode_conversation() has them, or ''
+-- ARGV[7]  what the ledger knows, or '': {content?, claims, holder?, named_owner?}; its content is told as well
+-- ARGV[8]  a session that it may name and ARGV[9] the owner of that, or ''
+-- ARGV[10] what else, or '': {
 --            check?: user           would a claim of this user be refused?
 --            claim?: session fact   a session claims this conversation, or has more to say
 --            unclaim?: sid          it claims another one instead
---            named?: {sid, user}    the owner of a session that it may name
---            content?: conversation fact
---            settle?: user          the conversation has left this user's bucket
---            hydrate?: {content?, claims, holder?, named_owner?}, force?: true}
+--            content?: conversation fact, its members in any order
+--            settle?: user}         the conversation has left this user's bucket
 -- Reply    {'HYDRATE'}              nothing was changed: ask the ledger and call again
 --          {'CONFLICT'}             (check) it is another user's
 --          {'FULL'}                 too many sessions claim it, and no name decides; nothing was changed
@@ -29,83 +33,105 @@
 
 local CLAIMS_MAX = 64
 
-local key, replid, ttl, request = KEYS[1], ARGV[1], ARGV[2], cjson.decode(ARGV[3])
+local key, replid, hydrate, told, named_sid = KEYS[1], ARGV[1], ARGV[7], ARGV[6], ARGV[8]
 local raw = redis.call('HGETALL', key)
-local entry = {}
-for i = 1, #raw, 2 do entry[raw[i]] = raw[i + 1] end
-local hydrated = entry.r == replid
-if not hydrated and not request.hydrate and not request.force then return {'HYDRATE'} end
-
-local content = entry.c and cjson.decode(entry.c) or nil
-local holder, epoch = entry.h, tonumber(entry.e or 0)
-local claims, claim_count, owners = {}, 0, {}
-local changed = {}
-for field, value in pairs(entry) do
-  local kind, sid = field:sub(1, 2), field:sub(3)
+local entry, claims, claim_count, owners = {r = false, c = false, e = false, h = false}, {}, 0, {}
+for i = 1, #raw, 2 do
+  local field, value = raw[i], raw[i + 1]
+  entry[field] = value
+  local kind = field:sub(1, 2)
   if kind == 'k:' then
-    claims[sid] = cjson.decode(value)
+    claims[field:sub(3)] = cjson.decode(value)
     claim_count = claim_count + 1
   elseif kind == 'o:' then
-    owners[sid] = value
+    owners[field:sub(3)] = value
   end
 end
+local hydrated = entry.r == replid
+if not hydrated and hydrate == '' and ARGV[5] == '' then return {'HYDRATE'} end
 
+hydrate = hydrate ~= '' and cjson.decode(hydrate)
+local asks = ARGV[10] ~= '' and cjson.decode(ARGV[10]) or {}
+local holder, epoch = entry.h, tonumber(entry.e or 0)
+local function put(field, value)
+  if entry[field] ~= value then set_field(field, value) end
+end
+
+-- ── what is told ──
+
+-- The content stays the text that it is as long as nothing is merged with it or looked up in it.
+local text, content = entry.c, nil
+local function read_content()
+  if text and not content then content = cjson.decode(text) end
+  return content
+end
+local function merge_content(fact)
+  content, text = merge_conversation(read_content(), fact), nil
+end
+
+local set = {} -- claims that are not what they were
 local function set_claim(fact)
   local known = claims[fact.sid]
   if not known then claim_count = claim_count + 1 end
   if known and known.user ~= fact.user then known = nil end
-  claims[fact.sid] = merge_session(known, fact)
-  changed['k:' .. fact.sid] = encode_session(claims[fact.sid])
+  claims[fact.sid], set[fact.sid] = merge_session(known, fact), true
 end
 
-if not hydrated and request.hydrate then
-  local h = request.hydrate
-  content = merge_conversation(content, h.content)
-  for _, fact in ipairs(h.claims) do set_claim(fact) end
+local function set_owner(sid, user)
+  owners[sid] = user
+  put('o:' .. sid, user)
+end
+
+if hydrate and hydrate.content then merge_content(hydrate.content) end
+if hydrate and not hydrated then
+  local c = hydrate.content
+  for _, fact in ipairs(hydrate.claims) do set_claim(fact) end
   -- of two words on the holder the one of the later epoch: this Redis may have come back older
-  if not entry.e or (h.content and h.content.epoch > epoch) then holder = h.holder end
-  epoch = math.max(epoch + 1, now_us, h.content and h.content.epoch + 1 or 0)
-  if h.content and h.content.named_session and h.named_owner then
-    owners[h.content.named_session] = h.named_owner
-    changed['o:' .. h.content.named_session] = h.named_owner
-  end
+  if not entry.e or (c and c.epoch > epoch) then holder = hydrate.holder end
+  epoch = math.max(epoch + 1, now_us, c and c.epoch + 1 or 0)
+  if c and c.named_session and hydrate.named_owner then set_owner(c.named_session, hydrate.named_owner) end
 end
+if told ~= '' and told ~= text then
+  if text or content then merge_content(cjson.decode(told)) else text = told end
+end
+if asks.content then merge_content(asks.content) end
+if named_sid ~= '' then set_owner(named_sid, ARGV[9]) end
 
-if request.content then content = merge_conversation(content, request.content) end
-if request.named then
-  owners[request.named.sid] = request.named.user
-  changed['o:' .. request.named.sid] = request.named.user
+local function find_named_owner()
+  -- a quote within a value has a backslash before it: this can only be that member
+  local at = text and text:find('"named_user":"', 1, true)
+  if at then return text:sub(at + 14, at + 49) end
+  local c = read_content()
+  return c and (c.named_user or c.named_session and owners[c.named_session])
 end
-local function named_owner()
-  return content and (content.named_user or content.named_session and owners[content.named_session])
-end
-if request.claim then
-  if claims[request.claim.sid] or claim_count < CLAIMS_MAX then
-    set_claim(request.claim)
-  elseif not named_owner() then
+local owner = find_named_owner()
+
+if asks.claim then
+  if claims[asks.claim.sid] or claim_count < CLAIMS_MAX then
+    set_claim(asks.claim)
+  elseif not owner then
     return {'FULL'}
   end
 end
-if request.unclaim and claims[request.unclaim] then
-  claims[request.unclaim] = nil
-  redis.call('HDEL', key, 'k:' .. request.unclaim)
+if asks.unclaim and claims[asks.unclaim] then
+  claims[asks.unclaim] = nil
+  redis.call('HDEL', key, 'k:' .. asks.unclaim)
 end
 
-local function owner_of()
-  if named_owner() then return named_owner() end
-  if not content or not request.claim_unowned then return nil end
-  local first
+-- ── whose it is ──
+
+if not owner and ARGV[4] ~= '' and read_content() then
+  local first, window = nil, tonumber(ARGV[3])
   for _, s in pairs(claims) do
-    if distance(s, content) <= request.window and (not first
+    if distance(s, content) <= window and (not first
         or s.claim_at < first.claim_at or (s.claim_at == first.claim_at and before(s.sid, first.sid))) then
       first = s
     end
   end
-  return first and first.user
+  owner = first and first.user
 end
-local owner = owner_of()
 
-if request.settle and holder == request.settle and holder ~= owner then
+if asks.settle and holder == asks.settle and holder ~= owner then
   holder = nil
   epoch = epoch + 1
 end
@@ -119,27 +145,29 @@ elseif owner and (not holder or entry.l) then
   epoch = math.max(epoch + 1, now_us)
 end
 
-local told = ''
-if hydrated or request.hydrate then changed.r = replid end
-if content then
-  content.epoch = nil -- the entry's own counts
-  told = encode_conversation(content)
-  changed.c = told
-end
-changed.e = digits(epoch)
-if holder then changed.h = holder elseif entry.h then redis.call('HDEL', key, 'h') end
-if leaving then changed.l = '1' elseif entry.l then redis.call('HDEL', key, 'l') end
-local fields = {}
-for field, value in pairs(changed) do
-  if entry[field] ~= value then fields[#fields + 1], fields[#fields + 2] = field, value end
-end
-set_fields(key, fields)
-redis.call('PEXPIRE', key, ttl)
+-- ── what is written ──
 
-if request.check and owner and owner ~= request.check then return {'CONFLICT'} end
+if hydrated or hydrate then put('r', replid) end
+if content and not text then
+  content.epoch = nil -- the entry's own counts
+  text = encode_conversation(content)
+end
+if text then put('c', text) end
+epoch = format('%d', epoch)
+put('e', epoch)
+if holder then put('h', holder) elseif entry.h then redis.call('HDEL', key, 'h') end
+if leaving then put('l', '1') elseif entry.l then redis.call('HDEL', key, 'l') end
+for sid in next, set do
+  if claims[sid] then put('k:' .. sid, encode_session(claims[sid])) end
+end
+write_fields(key)
+keep_for(ARGV[2], key, raw[1] == nil)
+
+if asks.check and owner and owner ~= asks.check then return {'CONFLICT'} end
 
 local sessions = {}
-for _, s in pairs(claims) do
-  if s.user == owner then sessions[#sessions + 1] = encode_session(s) end
+for sid, s in next, claims do
+  if s.user == owner then sessions[#sessions + 1] = set[sid] and encode_session(s) or entry['k:' .. sid] end
 end
-return {'OK', owner or '', former, digits(epoch), told, '[' .. table.concat(sessions, ',') .. ']', emptied_at(KEYS[2]), digits(now_ms)}
+return {'OK', owner or '', former, epoch, text or '', sessions[1] and '[' .. table.concat(sessions, ',') .. ']' or '[]',
+  emptied_at(KEYS[2]), now_ms}

@@ -1,38 +1,19 @@
 -- Shared: facts of conversations, how they merge, and how far they are from a session.
 
-local function encode_evaluation(e)
-  return '"evaluation":{"at":' .. digits(e.at) .. (e.reason and ',"reason":' .. encode(e.reason) or '')
-    .. ',"status":' .. encode(e.status) .. '},'
-end
-
 -- As encode_session(). The epoch stands first: a caller sets it before a fact that has none.
 local function encode_conversation(c)
-  return (c.epoch and '{"epoch":' .. digits(c.epoch) .. ',' or '{')
+  local e = c.evaluation
+  return (c.epoch and '{"epoch":' .. format('%d', c.epoch) .. ',' or '{')
     .. (c.agent and '"agent":' .. encode(c.agent) .. ',' or '') .. '"cid":' .. encode(c.cid)
-    .. (c.ended_at and ',"ended_at":' .. digits(c.ended_at) .. ',' or ',')
-    .. (c.evaluation and encode_evaluation(c.evaluation) or '')
-    .. '"event_at":' .. digits(c.event_at) .. (c.failure and ',"failure":' .. encode(c.failure) or '')
-    .. ',"final":' .. digits(c.final) .. ',"hash":' .. encode(c.hash) .. ',"id":' .. encode(c.id)
+    .. (c.ended_at and ',"ended_at":' .. format('%d', c.ended_at) .. ',' or ',')
+    .. (e and '"evaluation":{"at":' .. format('%d', e.at) .. (e.reason and ',"reason":' .. encode(e.reason) or '')
+      .. ',"status":"' .. e.status .. '"},' or '')
+    .. '"event_at":' .. format('%d', c.event_at) .. (c.failure and ',"failure":' .. encode(c.failure) or '')
+    .. ',"final":' .. format('%d', c.final) .. ',"hash":"' .. c.hash .. '","id":"' .. c.id .. '"'
     .. (c.named_session and ',"named_session":' .. encode(c.named_session) or '')
-    .. (c.named_user and ',"named_user":' .. encode(c.named_user) or '')
-    .. (c.received_at and ',"received_at":' .. digits(c.received_at) or '')
-    .. (c.started_at and ',"started_at":' .. digits(c.started_at) or '') .. '}'
-end
-
-local EVALUATION_RANK = {pending = 1, failed = 2, complete = 3}
-
-local function greater_evaluation(a, b)
-  if not a then return b end
-  if not b then return a end
-  local ra, rb = EVALUATION_RANK[a.status], EVALUATION_RANK[b.status]
-  if rb > ra or (rb == ra and b.at > a.at) then return b end
-  return a
-end
-
-local function is_greater_content(a, b)
-  if a.final ~= b.final then return a.final > b.final end
-  if a.event_at ~= b.event_at then return a.event_at > b.event_at end
-  return before(b.hash, a.hash)
+    .. (c.named_user and ',"named_user":"' .. c.named_user .. '"' or '')
+    .. (c.received_at and ',"received_at":' .. format('%d', c.received_at) or '')
+    .. (c.started_at and ',"started_at":' .. format('%d', c.started_at) or '') .. '}'
 end
 
 -- Two facts of one conversation, or one and nil.
@@ -44,8 +25,16 @@ local function merge_conversation(a, b)
   -- what the provider made of lesser content (at = 0) counts no more
   local evaluation = other.evaluation
   if evaluation and evaluation.at == 0 and is_greater_content(m, other) then evaluation = nil end
-  m.evaluation = greater_evaluation(m.evaluation, evaluation)
-  m.received_at = least(a.received_at, b.received_at)
+  local mine = m.evaluation
+  if not mine then
+    m.evaluation = evaluation
+  elseif evaluation then
+    local RANK = {pending = 1, failed = 2, complete = 3}
+    local rank, other_rank = RANK[mine.status], RANK[evaluation.status]
+    if other_rank > rank or (other_rank == rank and evaluation.at > mine.at) then m.evaluation = evaluation end
+  end
+  local received_at = other.received_at
+  if not m.received_at or (received_at and received_at < m.received_at) then m.received_at = received_at end
   return m
 end
 

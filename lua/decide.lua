@@ -5,7 +5,7 @@
 -- read. Groups that are not covered are not kept: who asks for them brings them back. A fact that only
 -- the journal holds can't be brought back, and is pinned: its group stays, for the views' sake, and is
 -- left out of decisions until it is covered.
--- uses clock facts conversations ranges link groups
+-- uses clock emptied hash order facts conversations ranges groups link
 --
 -- KEYS[1]  the user's bucket: hash {r: replid, revision, covered: ranges, s:<sid>: session fact,
 --          c:<cid>: conversation fact with its epoch, x:<cid>: epoch at which the conversation left,
@@ -13,11 +13,15 @@
 -- KEYS[2]  when its partition was found empty (emptied_at)
 -- ARGV[1]  replid of this Redis, as the caller knows it
 -- ARGV[2]  TTL in ms
--- ARGV[3]  request: {window: ms, removed: [{cid, epoch, fact} …], view?: sid, floor: revision that the ledger is known to be at,
---            hydrate: [{revision, covered: ranges, sessions, conversations, gone: [{cid, epoch} …]} …],
---            pin?: 's:<sid>' or 'c:<cid>'  of a fact that the ledger does not have yet,
---            force?: true                  the ledger can't be asked: decide on what is here}
--- ARGV[4]  [session fact …], ARGV[5] [conversation fact with epoch …]: what is told
+-- ARGV[3]  match window in ms
+-- ARGV[4]  revision that the ledger is known to be at
+-- ARGV[5]  '1' if the ledger can't be asked: decide on what is here
+-- ARGV[6]  sid whose view is wanted, or ''
+-- ARGV[7]  's:<sid>' or 'c:<cid>' of a fact that the ledger does not have yet, or ''
+-- ARGV[8]  what is told: session fact, …; ARGV[9] conversation fact with epoch, …
+-- ARGV[10] what has left: {cid, epoch, fact}, …
+-- ARGV[11] what the ledger said: {revision, covered: ranges, sessions, conversations, gone: [{cid, epoch} …]}, …
+--          (members of a JSON list each, without its brackets)
 -- Reply    {'HYDRATE', ranges, [cid …]}  nothing was taken: ask the ledger, call again with all it said so far
 --          {'FULL'}                      more than WINDOW_MAX facts within one window, or a group of more
 --                                        than GROUP_MAX; nothing was taken
@@ -28,285 +32,325 @@
 
 local WINDOW_MAX, GROUP_MAX, BUCKET_MAX = 64, 256, 64
 
-local key, replid, ttl, request = KEYS[1], ARGV[1], ARGV[2], cjson.decode(ARGV[3])
-local window = request.window
+local key, replid, window, floor, forced = KEYS[1], ARGV[1], tonumber(ARGV[3]), tonumber(ARGV[4]), ARGV[5] ~= ''
+local wanted, pin, only_session, only_conversation = ARGV[6], ARGV[7], ARGV[8], ARGV[9]
+local decode, NOTHING = cjson.decode, {}
+
+local function members(list)
+  if list == '' then return NOTHING end
+  -- a quote within a value has a backslash before it: only two members are so separated
+  if list:find('},{"', 1, true) or list:find('}, {"', 1, true) then return decode('[' .. list .. ']') end
+  return {decode(list)}
+end
 
 -- ── what is here, and what the ledger said ──
 
 local raw = redis.call('HGETALL', key)
-local old, sessions, conversations, left_at, pinned = {}, {}, {}, {}, {}
-local text = {} -- {field: the fact as it stands in the bucket}, of those that are still the same
--- mostly one session is told of, which stands there as it is, and one new conversation
-local only_session, only_conversation, known_session = ARGV[4]:sub(2, -2), ARGV[5]:sub(2, -2), nil
+local old, sessions, conversations, left_at = {r = false, covered = false, revision = '0', has_pins = false}, {}, {}, {}
+local known_session, known_conversation -- mostly one of each is told, which stands there as it is told
 for i = 1, #raw, 2 do
   local field, value = raw[i], raw[i + 1]
   old[field] = value
-  local kind, id = field:sub(1, 2), field:sub(3)
+  local kind = field:sub(1, 2)
   if kind == 's:' then
-    sessions[id] = cjson.decode(value)
-    if value == only_session then known_session = field end
-    text[field] = value
+    local s = item_of(field, decode(value), value)
+    sessions[s.fact.sid] = s
+    if value == only_session then known_session = s end
   elseif kind == 'c:' then
-    conversations[id] = cjson.decode(value)
-    text[field] = value
+    local c = item_of(field, decode(value), value)
+    conversations[c.fact.cid] = c
+    if value == only_conversation then known_conversation = c end
   elseif kind == 'x:' then
-    left_at[id] = tonumber(value)
+    left_at[field:sub(3)] = tonumber(value)
   elseif kind == 'p:' then
-    pinned[id] = true
+    old.has_pins = true
   end
 end
 -- what another generation of Redis covered may have missed what that one lost
 local same_generation = old.r == replid
-local covered = same_generation and cjson.decode(old.covered) or {}
-local revision = tonumber(old.revision or 0)
+local covered, covered_before = same_generation and decode(old.covered) or {}, nil
+local revision = tonumber(old.revision)
+local hydrates = members(ARGV[11])
+local has_left = false -- something may have to go
 
 -- Conversations whose owner may have changed while we did not look.
-local ask_about = {}
+local ask_about = NOTHING
 if not same_generation then
-  for cid in pairs(conversations) do ask_about[#ask_about + 1] = cid end
+  ask_about = {}
+  for cid in next, conversations do ask_about[#ask_about + 1] = cid end
+end
+
+-- Both give the item that the fact is in now; none, if the conversation has left since.
+local function take_session(fact)
+  local known = sessions[fact.sid]
+  if not known then
+    known = item_of('s:' .. fact.sid)
+    sessions[fact.sid] = known
+  end
+  known.fact, known.text = merge_session(known.fact, fact), nil
+  return known
 end
 
 local function take_conversation(fact)
-  local epoch, known, cid = fact.epoch or 0, conversations[fact.cid], fact.cid
-  if left_at[cid] and epoch <= left_at[cid] then return end
-  left_at[cid] = nil
-  text['c:' .. cid] = nil
-  local known_epoch = known and known.epoch or 0
-  conversations[cid] = merge_conversation(known, fact)
-  conversations[cid].epoch = math.max(epoch, known_epoch)
-end
-
-local function take_session(fact)
-  sessions[fact.sid] = merge_session(sessions[fact.sid], fact)
-  text['s:' .. fact.sid] = nil
+  local epoch, cid = fact.epoch or 0, fact.cid
+  local known, left = conversations[cid], left_at[cid]
+  if left then
+    if epoch <= left then return known end
+    left_at[cid], has_left = nil, true
+  end
+  if not known then
+    known = item_of('c:' .. cid)
+    conversations[cid] = known
+  end
+  epoch = math.max(epoch, known.fact and known.fact.epoch or 0)
+  known.fact, known.text = merge_conversation(known.fact, fact), nil
+  known.fact.epoch = epoch
+  return known
 end
 
 local function drop_conversation(cid, epoch)
-  conversations[cid] = nil
+  conversations[cid], has_left = nil, true
   left_at[cid] = math.max(left_at[cid] or 0, epoch)
 end
 
-local heard = {} -- ids that the ledger had before this request; those that the bucket had are in `old`
-for _, h in ipairs(request.hydrate) do
+local heard = hydrates[1] and {} or NOTHING -- fields that the ledger had before this request; those that the bucket had are in `old`
+for _, h in ipairs(hydrates) do
   revision = math.max(revision, h.revision)
-  for _, fact in ipairs(h.sessions) do
-    take_session(fact)
-    heard['s:' .. fact.sid] = true
-  end
+  for _, fact in ipairs(h.sessions) do heard[take_session(fact).field] = true end
   for _, fact in ipairs(h.conversations) do
     take_conversation(fact)
     heard['c:' .. fact.cid] = true
   end
   for _, g in ipairs(h.gone) do
     local known = conversations[g.cid]
-    if known and known.epoch < g.epoch then drop_conversation(g.cid, g.epoch) end
+    if known and known.fact.epoch < g.epoch then drop_conversation(g.cid, g.epoch) end
   end
   for _, r in ipairs(h.covered) do covered = ranges_add(covered, r[1], r[2]) end
 end
 
 -- ── what is new ──
 
-local touched, gone, ghosts = {}, {}, {}
-if known_session and text[known_session] then
-  touched[known_session] = true
+if known_session and known_session.text then
+  known_session.touched = true
 else
-  for _, fact in ipairs(cjson.decode(ARGV[4])) do
-    take_session(fact)
-    touched['s:' .. fact.sid] = true
+  local told = members(only_session)
+  for _, fact in ipairs(told) do
+    local is_new = not sessions[fact.sid]
+    local s = take_session(fact)
+    s.touched = true
+    -- a single new one is kept as it was told, unless Postgres wrote it (with blanks)
+    if is_new and #told == 1 and not only_session:find('": ', 1, true) then s.text = only_session end
   end
 end
-local told = cjson.decode(ARGV[5])
-for _, fact in ipairs(told) do
-  local field = 'c:' .. fact.cid
-  if #told > 1 or text[field] ~= only_conversation then
-    local known = conversations[fact.cid]
-    take_conversation(fact)
-    -- a single new one is kept as it was told: conversation_index encoded it
-    if not known and #told == 1 and conversations[fact.cid] then text[field] = only_conversation end
+if known_conversation and known_conversation.text and conversations[known_conversation.fact.cid] then
+  known_conversation.touched = true
+else
+  local told = members(only_conversation)
+  for _, fact in ipairs(told) do
+    local is_new = not conversations[fact.cid]
+    local c = take_conversation(fact)
+    if c then
+      c.touched = true
+      if is_new and #told == 1 then c.text = only_conversation end
+    end
   end
-  if conversations[fact.cid] then touched[field] = true end
 end
-for _, removed in ipairs(request.removed) do
-  local known = conversations[removed.cid]
-  if not known or known.epoch <= removed.epoch then
-    drop_conversation(removed.cid, removed.epoch)
-    gone[#gone + 1] = '{"cid":' .. encode(removed.cid) .. ',"epoch":' .. digits(removed.epoch) .. '}'
+local gone, ghosts = NOTHING, NOTHING
+for _, removed in ipairs(members(ARGV[10])) do
+  local cid, known = removed.cid, conversations[removed.cid]
+  if not known or known.fact.epoch <= removed.epoch then
+    drop_conversation(cid, removed.epoch)
+    if gone == NOTHING then gone, ghosts = {}, {} end
+    gone[#gone + 1] = '{"cid":' .. encode(cid) .. ',"epoch":' .. format('%d', removed.epoch) .. '}'
     -- it still has its neighbours looked at once more
-    ghosts[removed.cid] = known or removed.fact
-    ask_about[#ask_about + 1] = removed.cid
+    ghosts[cid] = known or item_of('c:' .. cid, removed.fact)
+    if ask_about == NOTHING then ask_about = {} end
+    ask_about[#ask_about + 1] = cid
   end
 end
 
 -- ── what belongs together, and whether all of it is here ──
 
-for cid, fact in pairs(ghosts) do
-  conversations[cid] = fact
-  touched['c:' .. cid] = true
+for cid, ghost in next, ghosts do
+  conversations[cid], ghost.touched = ghost, true
 end
-if request.pin and touched[request.pin] then pinned[request.pin] = true end
-local groups = group_facts(sessions, conversations, touched, window)
+local pinned = pin ~= '' and (pin:sub(1, 2) == 's:' and sessions or conversations)[pin:sub(3)]
+if pinned and pinned.touched then pinned.pinned = true else pinned = nil end
+if old.has_pins then
+  for _, s in next, sessions do s.pinned = s.pinned or old['p:' .. s.field] end
+  for _, c in next, conversations do c.pinned = c.pinned or old['p:' .. c.field] end
+end
+local items = group_facts(sessions, conversations, window)
 
+local missing = NOTHING
 local function is_covered(at)
-  return ranges_hold(covered, math.max(at - window, 0), math.min(at + window, FAR))
+  local low, high = at - window, at + window
+  return ranges_hold(covered, low > 0 and low or 0, high < FAR and high or FAR)
 end
-
-local missing = {}
-local margin = 3 * math.max(window, 600000) * 2 ^ #request.hydrate -- long chains are read in few rounds
 local function require_around(at)
+  local margin = 3 * math.max(window, 600000) * 2 ^ #hydrates -- long chains are read in few rounds
   local high = at + window + margin
   -- what is still to come will come through this bucket
   if high >= now_ms then high = FAR end
   missing = ranges_add(missing, math.max(at - window - margin, 0), math.max(high, at))
 end
+for i = 1, #items do
+  local f = items[i]
+  local g = f.group or f
+  if not is_covered(f.first) then
+    g.whole = false
+    if g.any_touched then require_around(f.first) end
+  end
+  if f.last ~= f.first and not is_covered(f.last) then
+    g.whole = false
+    if g.any_touched then require_around(f.last) end
+  end
+end
+if missing[1] and not forced then return {'HYDRATE', ranges_json(missing), ask_about[1] and encode(ask_about) or '[]'} end
 
-local kept, fact_count, decided = {}, 0, {}
-local function forget(group)
-  for _, f in ipairs(group.facts) do
-    covered = ranges_subtract(ranges_subtract(covered, f.first, f.first), f.last, f.last)
-    local facts = f.fact.cid and conversations or sessions
-    facts[f.field:sub(3)] = nil
-  end
+local fact_count = 0
+local function forget(f)
+  covered_before = covered_before or covered
+  covered = ranges_subtract(ranges_subtract(covered, f.first, f.first), f.last, f.last)
+  local fact = f.fact
+  if fact.cid then conversations[fact.cid] = nil else sessions[fact.sid] = nil end
+  has_left = true
 end
-for _, g in ipairs(groups) do
-  local whole = true
-  for _, f in ipairs(g.facts) do
-    g.pinned = g.pinned or pinned[f.field]
-    local first_covered = is_covered(f.first)
-    local last_covered = f.last == f.first and first_covered or f.last ~= f.first and is_covered(f.last)
-    if g.touched then
-      if not first_covered then require_around(f.first) end
-      if not last_covered then require_around(f.last) end
-    end
-    whole = whole and first_covered and last_covered
-  end
-  if g.touched or whole or g.pinned or request.force then
-    kept[#kept + 1] = g
-    fact_count = fact_count + #g.facts
-    if g.touched or whole then
-      for _, f in ipairs(g.facts) do decided[f.field] = true end
-    end
+for i = 1, #items do
+  local f = items[i]
+  local g = f.group or f
+  if g.any_touched or g.whole then
+    f.decided = true
+    fact_count = fact_count + 1
+  elseif g.any_pinned or forced then
+    fact_count = fact_count + 1
   else
-    forget(g)
+    forget(f)
   end
 end
-if #missing > 0 and not request.force then return {'HYDRATE', ranges_json(missing), ask_about[1] and encode(ask_about) or '[]'} end
 
 -- ── what is too much ──
 
-local function crowd_around(fact)
-  local count = 0
-  for _, g in ipairs(kept) do
-    for _, f in ipairs(g.facts) do
-      if math.min(math.abs(f.first - fact.first), math.abs(f.last - fact.last)) <= window then count = count + 1 end
+if fact_count > WINDOW_MAX then
+  local kept, groups, group_of = {}, {}, {}
+  for _, f in ipairs(items) do
+    local g = f.group or f
+    if g.any_touched or g.whole or g.any_pinned or forced then
+      kept[#kept + 1] = f
+      local group = group_of[g]
+      if not group then
+        group = {low = f.first, stays = g.any_touched or g.any_pinned}
+        group_of[g], groups[#groups + 1] = group, group
+      end
+      group[#group + 1] = f
+      group.low = math.min(group.low, f.first)
     end
   end
-  return count
-end
-for _, g in ipairs(fact_count > WINDOW_MAX and kept or {}) do
-  for _, f in ipairs(g.facts) do
-    if touched[f.field] and not old[f.field] and not heard[f.field] and (#g.facts > GROUP_MAX or crowd_around(f) > WINDOW_MAX) then
+  local function crowd_around(fact)
+    local count = 0
+    for _, f in ipairs(kept) do
+      if math.min(math.abs(f.first - fact.first), math.abs(f.last - fact.last)) <= window then count = count + 1 end
+    end
+    return count
+  end
+  for _, f in ipairs(kept) do
+    if f.touched and not old[f.field] and not heard[f.field]
+        and (#group_of[f.group or f] > GROUP_MAX or crowd_around(f) > WINDOW_MAX) then
       return {'FULL'}
     end
   end
-end
-if fact_count > BUCKET_MAX then table.sort(kept, function(a, b) return a.low < b.low end) end
-for _, g in ipairs(kept) do
-  if fact_count <= BUCKET_MAX then break end
-  if not g.touched and not g.pinned then
-    forget(g)
-    fact_count = fact_count - #g.facts
+  table.sort(groups, function(a, b) return a.low < b.low end)
+  for _, group in ipairs(groups) do
+    if fact_count <= BUCKET_MAX then break end
+    if not group.stays then
+      for _, f in ipairs(group) do forget(f) end
+      fact_count = fact_count - #group
+    end
   end
 end
-for cid in pairs(ghosts) do conversations[cid] = nil end
+for cid in next, ghosts do conversations[cid] = nil end
 
 -- ── the decision ──
 
-local links = link(sessions, conversations, window)
+link(sessions, conversations, window)
 
--- In one expression each, as facts are encoded.
-local function view_of(s, l)
-  local c = l and conversations[l.cid]
+-- In one expression each, as facts are encoded; what is ours needs no escaping.
+local function view_of(s, c, cid)
   local evaluation = c and (c.evaluation or {status = 'pending'})
   local reason = c and (c.failure or evaluation.reason)
-  local cid = l and l.cid or s.claim
-  return '{"conversationId":' .. (cid and encode(cid) or 'null')
-    .. (s.ended_at and ',"endedAt":' .. digits(s.ended_at) or '')
-    .. ',"evaluationStatus":' .. (c and encode(evaluation.status) or 'null')
-    .. ',"interviewId":' .. (c and encode(c.id) or 'null')
-    .. ',"reason":' .. (reason and encode(reason) or 'null')
-    .. (c and ',"receivedAt":' .. digits(c.received_at) or '')
-    .. ',"startedAt":' .. digits(s.started_at or s.heard_at)
+  return '{"conversationId":' .. (cid or s.claim and encode(s.claim) or 'null')
+    .. (s.ended_at and ',"endedAt":' .. format('%d', s.ended_at) or '')
+    .. (c and ',"evaluationStatus":"' .. evaluation.status .. '","interviewId":"' .. c.id .. '","reason":'
+      or ',"evaluationStatus":null,"interviewId":null,"reason":')
+    .. (reason and encode(reason) or 'null')
+    .. (c and ',"receivedAt":' .. format('%d', c.received_at) or '')
+    .. ',"startedAt":' .. format('%d', s.started_at or s.heard_at)
     .. ',"status":"' .. (c and (c.failure and 'failed' or 'linked') or s.ended_at and 'ended' or 'started') .. '"}'
 end
 
-local function decided_session(sid, l)
-  return '{' .. (l and '"cid":' .. encode(l.cid) .. ',"evidence":"' .. l.evidence .. '",' or '')
-    .. '"sid":' .. encode(sid) .. '}'
+local function joined(list)
+  return list[2] and table.concat(list, ',') or list[1] or ''
 end
 
-local function decided_conversation(cid, c)
-  return '{"cid":' .. encode(cid) .. ',"epoch":' .. digits(c.epoch) .. ',"hash":' .. encode(c.hash)
-    .. (touched['c:' .. cid] and ',"own":1}' or '}')
-end
-
-local written, changed = {}, {}
 local function put(field, value)
-  written[field] = true
-  if old[field] == value then return end
-  changed[#changed + 1], changed[#changed + 2] = field, value
+  if old[field] ~= value then set_field(field, value) end
 end
 
-local decided_sessions, decided_conversations, asked_view = {}, {}, ''
-for sid, s in pairs(sessions) do
-  local l = links[sid]
-  if decided['s:' .. sid] then
-    decided_sessions[#decided_sessions + 1] = decided_session(sid, l)
+local decided_sessions, decided_conversations, asked_view = {nil}, {nil}, ''
+for sid, s in next, sessions do
+  local c = s.other and s.other.fact
+  local cid = c and encode(c.cid)
+  if s.decided then
+    decided_sessions[#decided_sessions + 1] = (c and '{"cid":' .. cid .. ',"evidence":"' .. s.evidence .. '","sid":' or '{"sid":')
+      .. encode(sid) .. '}'
   end
-  local view = view_of(s, l)
-  put('s:' .. sid, text['s:' .. sid] or encode_session(s))
+  local view = view_of(s.fact, c, cid)
+  put(s.field, s.text or encode_session(s.fact))
   put('v:' .. sid, view)
-  if sid == request.view then asked_view = view end
+  if sid == wanted then asked_view = view end
 end
-for cid, c in pairs(conversations) do
-  if decided['c:' .. cid] then
-    decided_conversations[#decided_conversations + 1] = decided_conversation(cid, c)
+for cid, c in next, conversations do
+  local fact = c.fact
+  if c.decided then
+    decided_conversations[#decided_conversations + 1] = '{"cid":' .. encode(cid)
+      .. ',"epoch":' .. format('%d', fact.epoch) .. ',"hash":"' .. fact.hash .. (c.touched and '","own":1}' or '"}')
   end
-  put('c:' .. cid, text['c:' .. cid] or encode_conversation(c))
+  put(c.field, c.text or encode_conversation(fact))
 end
-for cid, epoch in pairs(left_at) do put('x:' .. cid, digits(epoch)) end
-if same_generation or #request.hydrate > 0 then
-  put('r', replid)
-  put('covered', ranges_json(covered))
-end
-local pins = {}
-for field in pairs(pinned) do
-  local here = sessions[field:sub(3)]
-  if field:sub(1, 2) == 'c:' then here = conversations[field:sub(3)] end
-  if not here then
-    redis.call('HDEL', key, 'p:' .. field)
-  elseif not old['p:' .. field] then
-    pins[#pins + 1] = 'p:' .. field
-  end
-end
+for cid, epoch in next, left_at do put('x:' .. cid, format('%d', epoch)) end
+if hydrates[1] then put('r', replid) end
+if hydrates[1] or covered_before and same_generation then put('covered', ranges_json(covered)) end
 -- what was forgotten or has left
-local has_left = false
-for field in pairs(old) do
-  local kind = field:sub(1, 2)
-  if (kind == 's:' or kind == 'c:' or kind == 'x:' or kind == 'v:') and not written[field] then
-    redis.call('HDEL', key, field)
-    has_left = true
+if has_left then
+  has_left = false
+  for field in next, old do
+    local kind, here = field:sub(1, 2), true
+    if kind == 's:' or kind == 'v:' then
+      here = sessions[field:sub(3)]
+    elseif kind == 'c:' then
+      here = conversations[field:sub(3)]
+    elseif kind == 'x:' then
+      here = left_at[field:sub(3)]
+    elseif kind == 'p:' and not (field:sub(3, 4) == 's:' and sessions or conversations)[field:sub(5)] then
+      redis.call('HDEL', key, field)
+    end
+    if not here then
+      redis.call('HDEL', key, field)
+      has_left = true
+    end
   end
 end
 -- A decision that changes nothing keeps its revision: those who find theirs overtaken and ask again
 -- all come back with the one that is in force, and need not overtake each other.
-if changed[1] or has_left or revision == 0 or revision < request.floor then
-  revision = math.max(revision + 1, now_us, request.floor + 1)
-  put('revision', digits(revision))
+if new_count > 0 or has_left or revision == 0 or revision < floor then
+  revision = format('%d', math.max(revision + 1, now_us, floor + 1))
+  put('revision', revision)
+else
+  revision = format('%d', revision)
 end
-for _, field in ipairs(pins) do changed[#changed + 1], changed[#changed + 2] = field, '1' end
-set_fields(key, changed)
-redis.call('PEXPIRE', key, ttl)
+if pinned and (pinned.fact.cid and conversations[pinned.fact.cid] or sessions[pinned.fact.sid]) then put('p:' .. pin, '1') end
+write_fields(key)
+keep_for(ARGV[2], key, raw[1] == nil)
 
-return {'OK', digits(revision),
-  '{"sessions":[' .. table.concat(decided_sessions, ',') .. '],"conversations":[' .. table.concat(decided_conversations, ',')
-    .. '],"gone":[' .. table.concat(gone, ',') .. ']}', asked_view, emptied_at(KEYS[2]), digits(now_ms)}
+return {'OK', revision, '{"sessions":[' .. joined(decided_sessions) .. '],"conversations":[' .. joined(decided_conversations)
+  .. '],"gone":[' .. joined(gone) .. ']}', asked_view, emptied_at(KEYS[2]), now_ms}

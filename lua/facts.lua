@@ -7,50 +7,37 @@
 -- Facts merge by a fixed order, not by arrival: what users say, the earliest heard; what the
 -- provider says, whole, the greater of (final, event_at, hash).
 
--- Bytewise order. Lua's own `<` follows the server's locale.
-local function before(a, b)
-  local n = math.min(#a, #b)
-  for i = 1, n do
-    local x, y = a:byte(i), b:byte(i)
-    if x ~= y then return x < y end
-  end
-  return #a < #b
-end
-
-local function least(a, b)
-  if not a or (b and b < a) then return b end
-  return a
-end
-
--- True if (at, value) was heard before (other_at, other); without a stamp it was never heard.
-local function heard_before(at, value, other_at, other)
-  if not at then return false end
-  if not other_at then return true end
-  return at < other_at or (at == other_at and before(value or '', other or ''))
-end
-
+-- Numbers are written with '%d': cjson keeps 14 digits.
 local encode, format = cjson.encode, string.format
 
--- With all digits, of which cjson keeps 14.
-local function digits(number) return format('%d', number) end
-
--- Facts as text, with their members in a fixed order, so that equal facts are equal strings. All in
--- one expression: what a table or a loop would cost here is most of what a script costs.
+-- Facts as text, with their members in a fixed order, so that equal facts are equal strings (but for
+-- those that are kept as they were told). All in one expression: what a table or a loop would cost
+-- here is most of what a script costs. UUIDs and our own words need no escaping.
 local function encode_session(s)
   return '{' .. (s.agent and '"agent":' .. encode(s.agent) .. ',' or '')
-    .. (s.agent_at and '"agent_at":' .. digits(s.agent_at) .. ',' or '')
+    .. (s.agent_at and '"agent_at":' .. format('%d', s.agent_at) .. ',' or '')
     .. (s.claim and '"claim":' .. encode(s.claim) .. ',' or '')
-    .. (s.claim_at and '"claim_at":' .. digits(s.claim_at) .. ',' or '')
-    .. (s.ended_at and '"ended_at":' .. digits(s.ended_at) .. ',' or '')
+    .. (s.claim_at and '"claim_at":' .. format('%d', s.claim_at) .. ',' or '')
+    .. (s.ended_at and '"ended_at":' .. format('%d', s.ended_at) .. ',' or '')
     .. (s.ended_by and '"ended_by":' .. encode(s.ended_by) .. ',' or '')
-    .. '"heard_at":' .. digits(s.heard_at) .. ',"sid":' .. encode(s.sid)
-    .. (s.started_at and ',"started_at":' .. digits(s.started_at) or '') .. ',"user":' .. encode(s.user) .. '}'
+    .. '"heard_at":' .. format('%d', s.heard_at) .. ',"sid":' .. encode(s.sid)
+    .. (s.started_at and ',"started_at":' .. format('%d', s.started_at) or '') .. ',"user":' .. encode(s.user) .. '}'
 end
 
 -- Two facts of one session, or one and nil.
 local function merge_session(a, b)
   if not a then return b end
   if not b then return a end
+  local function least(x, y)
+    if not x or (y and y < x) then return y end
+    return x
+  end
+  -- true if (at, value) was heard before (other_at, other); without a stamp it was never heard
+  local function heard_before(at, value, other_at, other)
+    if not at then return false end
+    if not other_at then return true end
+    return at < other_at or (at == other_at and before(value or '', other or ''))
+  end
   local m = {sid = a.sid, user = a.user, heard_at = least(a.heard_at, b.heard_at)}
   local from = heard_before(b.agent_at, b.agent, a.agent_at, a.agent) and b or a
   m.agent, m.agent_at = from.agent, from.agent_at

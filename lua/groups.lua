@@ -3,67 +3,73 @@
 -- Two facts belong together when one names or claims the other, or when the window match could join
 -- them. A session or conversation that is joined by its ids takes no part in the window match; but
 -- what was touched just now may have taken part before, so it frees or takes its neighbours.
+--
+-- A fact in a bucket is an item:
+--   field, fact, text    as they stand there; without a text it is not what it was
+--   touched, pinned      of decide.lua
+--   first, last          its moments
+--   named, open          a session that a conversation names; joined by an id to what was touched, or touched so
+--   group                the item that stands for its group, if that is another. That one tells of all in it:
+--   any_touched, any_pinned, whole (of decide.lua)
+--   decided              of decide.lua
+--   other, evidence      the item that it is linked to, and why (lua/link.lua)
+-- All members are made at once: a table that grows costs more than what is done with it.
 
--- sessions, conversations: {id: fact}; touched: {'s:<sid>' or 'c:<cid>': true} → list of
--- {facts: [{field, fact, first, last} …], touched: bool, low: the first moment}
-local function group_facts(sessions, conversations, touched, window)
-  local facts, n, parent, session_at, conversation_at = {}, 0, {}, {}, {}
-  for sid, s in next, sessions do
-    local field, at = 's:' .. sid, session_time(s)
-    n = n + 1
-    facts[n], parent[n], session_at[sid] = {field = field, fact = s, first = at, last = at, touched = touched[field]}, n, n
-  end
-  for cid, c in next, conversations do
-    local field = 'c:' .. cid
-    n = n + 1
-    facts[n] = {field = field, fact = c, first = conversation_start(c), last = conversation_end(c), touched = touched[field]}
-    parent[n], conversation_at[cid] = n, n
-  end
-  local function root(i)
-    while parent[i] ~= i do i = parent[i] end
-    return i
-  end
+local function item_of(field, fact, text)
+  return {field = field, fact = fact, text = text, touched = false, pinned = false, first = 0, last = 0, named = false,
+    open = false, group = false, any_touched = false, any_pinned = false, whole = true, decided = false, other = false,
+    evidence = false}
+end
 
-  local named, open = {}, {}
-  local function join_by_id(i, j)
-    parent[root(i)] = root(j)
-    if facts[i].touched or facts[j].touched then open[i], open[j] = true, true end
-  end
-  for _, i in next, conversation_at do
-    local j = session_at[facts[i].fact.named_session or '']
-    if j then
-      named[j] = true
-      join_by_id(i, j)
+local function root(item)
+  while item.group do item = item.group end
+  return item
+end
+
+local function join(a, b)
+  a, b = root(a), root(b)
+  if a ~= b then a.group = b end
+end
+
+local function join_by_id(session, conversation)
+  join(session, conversation)
+  if session.touched or conversation.touched then session.open, conversation.open = true, true end
+end
+
+-- sessions, conversations: {id: item} → a list of all of them
+local function group_facts(sessions, conversations, window)
+  local items, n = {nil, nil, nil, nil}, 0
+  for _, c in next, conversations do
+    local fact = c.fact
+    n = n + 1
+    items[n], c.first, c.last = c, conversation_start(fact), conversation_end(fact)
+    local s = fact.named_session and sessions[fact.named_session]
+    if s then
+      s.named = true
+      join_by_id(s, c)
     end
   end
-  for _, i in next, session_at do
-    local j = conversation_at[facts[i].fact.claim or '']
-    if j then join_by_id(i, j) end
+  for _, s in next, sessions do
+    local c = s.fact.claim and conversations[s.fact.claim]
+    if c then join_by_id(s, c) end
   end
-
-  for _, i in next, session_at do
-    local s = facts[i].fact
-    if facts[i].touched or open[i] or not (named[i] or (s.claim and is_strong(s.claim))) then
-      for _, j in next, conversation_at do
-        local c = facts[j].fact
-        if (facts[j].touched or open[j] or not c.named_session) and distance(s, c) <= window then
-          parent[root(i)] = root(j)
-        end
+  for _, s in next, sessions do
+    local fact = s.fact
+    n = n + 1
+    items[n], s.first = s, session_time(fact)
+    s.last = s.first
+    if s.touched or s.open or not (s.named or (fact.claim and is_strong(fact.claim))) then
+      for _, c in next, conversations do
+        if (c.touched or c.open or not c.fact.named_session) and distance(fact, c.fact) <= window then join(s, c) end
       end
     end
   end
-
-  local by_root, groups = {}, {}
   for i = 1, n do
-    local f, r = facts[i], root(i)
-    local g = by_root[r]
-    if not g then
-      g = {facts = {}, touched = false, low = f.first}
-      by_root[r], groups[#groups + 1] = g, g
-    end
-    g.facts[#g.facts + 1] = f
-    g.touched = g.touched or f.touched or false
-    if f.first < g.low then g.low = f.first end
+    local item = items[i]
+    local g = root(item)
+    if g ~= item then item.group = g end
+    if item.touched then g.any_touched = true end
+    if item.pinned then g.any_pinned = true end
   end
-  return groups
+  return items
 end

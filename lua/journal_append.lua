@@ -1,5 +1,5 @@
 -- Takes a webhook's body into the journal, once: a repeated one is there already.
--- uses clock facts conversations journal
+-- uses emptied order journal
 --
 -- KEYS[1]  the journal of the interview's partition, KEYS[2] its bytes
 -- KEYS[3]  hash {interview id: [entry, final, event_at, hash] of the content that counts}
@@ -27,4 +27,4 @@ else
       .. ',"hash":"' .. hash .. '"}')
   end
 end
-return {'OK', entry, bytes, emptied_at(KEYS[4]), digits(now_ms)}
+return {'OK', entry, bytes, emptied_at(KEYS[4]), clock_ms()}

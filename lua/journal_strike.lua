@@ -1,5 +1,5 @@
 -- Strikes an entry out of the journal: the ledger has it.
--- uses clock journal
+-- uses emptied journal
 --
 -- KEYS[1]  the journal, KEYS[2] its bytes
 -- KEYS[3]  hash of the interviews in it (lua/journal_append.lua)

@@ -3,6 +3,7 @@
 local FAR = 9999999999999 -- the year 2286: "and everything that is still to come"
 
 local function ranges_add(list, low, high)
+  if not list[1] then return {{low, high}} end
   local out = {}
   for _, r in ipairs(list) do
     if r[2] < low or r[1] > high then
@@ -39,5 +40,6 @@ end
 local function ranges_json(list)
   local out = {}
   for _, r in ipairs(list) do out[#out + 1] = string.format('[%d,%d]', r[1], r[2]) end
+  if #out == 1 then return '[' .. out[1] .. ']' end
   return '[' .. table.concat(out, ',') .. ']'
 end

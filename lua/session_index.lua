@@ -1,88 +1,95 @@
 -- Whose a sid is, and which conversations name it.
--- uses clock facts journal
+-- uses emptied hash order facts journal
 --
 -- KEYS[1]  the sid's entry: hash {r: replid it was filled under, s: session fact, n: [cid …] that name it}
 -- KEYS[2]  when its partition was found empty (emptied_at)
--- KEYS[3]  the partition's journal and KEYS[4] its bytes (lua/journal.lua)
+-- KEYS[3]  the partition's journal and KEYS[4] its bytes (lua/journal.lua), if ARGV[5]
 -- ARGV[1]  replid of this Redis, as the caller knows it
 -- ARGV[2]  TTL in ms
--- ARGV[3]  request: {sid,
---            save?: {user, agent?, claim?, ended_by?, ended_ago?}  a save, stamped here,
---            fact?: session fact                                   a save that was stamped before,
---            named_by?: cid                                        a conversation names this sid,
---            hydrate?: {session?, named_by}                        what the ledger knows,
---            force?: true                                          the ledger can't be asked}
+-- ARGV[3]  the sid
+-- ARGV[4]  '1' if the ledger can't be asked
+-- ARGV[5]  '1' if what is told is to go into the journal as well
+-- ARGV[6]  a conversation that names the sid, or ''
+-- ARGV[7]  what the ledger knows: {session?, named_by}, or ''
+-- ARGV[8]  a save, stamped here: {user, agent?, claim?, ended_by?, ended_ago?}, or ''
+-- ARGV[9]  a save that was stamped before: session fact, or ''
+-- ARGV[10] '1' if the time is wanted
 -- Reply    {'HYDRATE'}                       nothing was changed: ask the ledger and call again
 --          {'CONFLICT'}                      another user owns the sid; nothing was changed
---          {'OK', session fact or '', [cid …], claim that the merge replaced or '', emptied_at, now}
+--          {'OK', session fact or '', [cid …], claim that the merge replaced or '', entry in the journal or '',
+--           bytes of the journal if there is an entry, emptied_at, now if wanted}
 
 local NAMED_BY_MAX = 64
 
-local key, replid, ttl, request = KEYS[1], ARGV[1], ARGV[2], cjson.decode(ARGV[3])
+local key, replid, sid, named_by, hydrate = KEYS[1], ARGV[1], ARGV[3], ARGV[6], ARGV[7]
+local save, fact = ARGV[8], ARGV[9]
 local entry = redis.call('HMGET', key, 'r', 's', 'n')
-local hydrated = entry[1] == replid
-if not hydrated and not request.hydrate and not request.force then return {'HYDRATE'} end
+local told, names, hydrated = entry[2], entry[3] or '[]', entry[1] == replid
+if not hydrated and hydrate == '' and ARGV[4] == '' then return {'HYDRATE'} end
 
--- what is only passed on is not read
-local news = request.save or request.fact or request.hydrate
-local session = news and entry[2] and cjson.decode(entry[2]) or nil
-local named_by, known = {}, {}
-local function add_name(cid)
-  if not known[cid] then
-    known[cid] = true
-    named_by[#named_by + 1] = cid
+hydrate = hydrate ~= '' and not hydrated and cjson.decode(hydrate)
+
+-- Who names it: mostly nobody or one.
+local function with_names(more, most)
+  local list, known = cjson.decode(names), {}
+  for _, cid in ipairs(list) do known[cid] = true end
+  for _, cid in ipairs(more) do
+    if not known[cid] and #list < most then
+      known[cid] = true
+      list[#list + 1] = cid
+    end
   end
+  return list[1] and encode(list) or '[]'
 end
-for _, cid in ipairs(entry[3] and cjson.decode(entry[3]) or {}) do add_name(cid) end
-
-if not hydrated and request.hydrate then
-  local h = request.hydrate
-  -- the ledger's word on the owner stands: Redis may have been emptied in between
-  if h.session and session and h.session.user ~= session.user then session = nil end
-  session = merge_session(session, h.session)
-  for _, cid in ipairs(h.named_by) do add_name(cid) end
-end
-
-local fact = request.fact
-if request.save then
-  local save, now = request.save, now_ms
-  fact = {sid = request.sid, user = save.user, heard_at = now}
-  -- what was heard before stays, be it in the same millisecond or by a clock that went back
-  local known = session or {}
-  if save.agent and not known.agent then fact.agent, fact.agent_at = save.agent, now end
-  if save.claim and not known.claim then fact.claim, fact.claim_at = save.claim, now end
-  if save.ended_by then
-    fact.ended_at, fact.ended_by = now - (save.ended_ago or 0), save.ended_by
-  else
-    fact.started_at = now
-  end
-end
-if fact and session and session.user ~= fact.user then return {'CONFLICT'} end
-
-local claim_before = session and session.claim
-if fact then session = merge_session(session, fact) end
-if request.named_by then
+if hydrate and hydrate.named_by[1] then names = with_names(hydrate.named_by, math.huge) end
+if named_by ~= '' then
   -- beyond the bound the session will not be told; the conversation itself still asks for its owner
-  if #named_by < NAMED_BY_MAX then add_name(request.named_by) end
+  local alone = '[' .. encode(named_by) .. ']'
+  if names == '[]' then names = alone elseif names ~= alone then names = with_names({named_by}, NAMED_BY_MAX) end
 end
 
-local told = news and session and encode_session(session) or entry[2] or ''
-local names, changed = named_by[1] and encode(named_by) or '[]', {}
-local function put(field, value, before)
-  if value ~= before then changed[#changed + 1], changed[#changed + 2] = field, value end
+-- Whose it is. What is only passed on is not read.
+local replaced, stamped = '', nil
+local now = (save ~= '' or ARGV[10] ~= '') and clock_ms() or ''
+if save ~= '' or fact ~= '' or hydrate then
+  local session = told and cjson.decode(told) or nil
+  if hydrate then
+    -- the ledger's word on the owner stands: Redis may have been emptied in between
+    if hydrate.session and session and hydrate.session.user ~= session.user then session = nil end
+    session = merge_session(session, hydrate.session)
+  end
+  fact = fact ~= '' and cjson.decode(fact) or nil
+  if save ~= '' then
+    save = cjson.decode(save)
+    fact = {sid = sid, user = save.user, heard_at = now}
+    -- what was heard before stays, be it in the same millisecond or by a clock that went back
+    if save.agent and not (session and session.agent) then fact.agent, fact.agent_at = save.agent, now end
+    if save.claim and not (session and session.claim) then fact.claim, fact.claim_at = save.claim, now end
+    if save.ended_by then
+      fact.ended_at, fact.ended_by = now - (save.ended_ago or 0), save.ended_by
+    else
+      fact.started_at = now
+    end
+  end
+  if fact then
+    if session and session.user ~= fact.user then return {'CONFLICT'} end
+    local merged = merge_session(session, fact)
+    if session and session.claim and session.claim ~= merged.claim then replaced = session.claim end
+    stamped = merged ~= fact and ARGV[5] ~= '' and encode_session(fact) or nil
+    session = merged
+  end
+  told = session and encode_session(session)
+  stamped = stamped or fact and told
 end
-if hydrated or request.hydrate then put('r', replid, entry[1]) end
-if told ~= '' then put('s', told, entry[2]) end
-if #named_by > 0 then put('n', names, entry[3]) end
-set_fields(key, changed)
-redis.call('PEXPIRE', key, ttl)
 
-local entry_id, bytes = '', nil
-if fact and request.journal then
-  local text = encode_session(fact)
-  entry_id, bytes = journal_add(KEYS[3], KEYS[4], #request.sid + #text, 'kind', 'save', 'subject', request.sid, 'fact', text)
+if hydrate and not hydrated then set_field('r', replid) end
+if told and told ~= entry[2] then set_field('s', told) end
+if names ~= (entry[3] or '[]') then set_field('n', names) end
+write_fields(key)
+keep_for(ARGV[2], key, not (entry[1] or entry[2] or entry[3]))
+
+local entry_id, bytes = '', ''
+if stamped and ARGV[5] ~= '' then
+  entry_id, bytes = journal_add(KEYS[3], KEYS[4], #sid + #stamped, 'kind', 'save', 'subject', sid, 'fact', stamped)
 end
-
-local replaced = ''
-if claim_before and claim_before ~= session.claim then replaced = claim_before end
-return {'OK', told, names, replaced, entry_id, bytes or redis.call('GET', KEYS[4]) or '0', emptied_at(KEYS[2]), digits(now_ms)}
+return {'OK', told or '', names, replaced, entry_id, bytes, emptied_at(KEYS[2]), now}

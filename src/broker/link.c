@@ -47,23 +47,21 @@ static bool ledger_answered(struct link *link, const struct postgres_reply *repl
 }
 
 /* `id` is what the key is of. All know when their partition was emptied; some write its journal. */
-static STEP script(struct link *link, enum script name, struct span id, struct span key, struct span request,
-		   struct span sessions, struct span conversations, redis_step *next)
+static STEP script(struct link *link, enum script name, struct span id, struct span key, size_t count,
+		   const struct span *words, redis_step *next)
 {
 	const struct config *config = link->worker->config;
 	struct arena *arena = &link->job->arena;
 	struct journal_keys journal = keys_of_journal(arena, partition_of(id, config->partitions));
 	struct span keys[] = {key, journal.emptied, journal.stream, journal.bytes};
-	struct span args[] = {
+	struct span args[2 + LINK_WORDS_MAX] = {
 		span_of(redis_replid(link->worker->redis)),
 		span_of(arena_printf(arena, "%lld", (long long)config->session_ttl_secs * 1000)),
-		request,
-		sessions,
-		conversations,
 	};
 
-	return redis_script(link->worker->redis, link->job, name, name == SCRIPT_SESSION_INDEX ? 4 : 2, keys,
-			    name == SCRIPT_DECIDE ? 5 : 3, args, next, link);
+	memcpy(args + 2, words, count * sizeof(*words));
+	return redis_script(link->worker->redis, link->job, name, name == SCRIPT_SESSION_INDEX && link->journal ? 4 : 2, keys,
+			    2 + count, args, next, link);
 }
 
 static STEP read_facts(struct link *link, enum statement statement, size_t count, const char *const *params,
@@ -92,11 +90,9 @@ void link_note_times(struct link *link, const struct redis_reply *reply)
 {
 	int64_t emptied_ms, now_ms;
 
-	if (!span_to_int64(reply->v[reply->n - 2], &emptied_ms) || !span_to_int64(reply->v[reply->n - 1], &now_ms))
-		return;
-	if (link->began_ms == 0)
+	if (link->began_ms == 0 && span_to_int64(reply->v[reply->n - 1], &now_ms))
 		link->began_ms = now_ms;
-	if (emptied_ms > link->emptied_ms)
+	if (span_to_int64(reply->v[reply->n - 2], &emptied_ms) && emptied_ms > link->emptied_ms)
 		link->emptied_ms = emptied_ms;
 }
 
@@ -122,11 +118,12 @@ static enum step session_on_reply(void *ctx, const struct redis_reply *reply);
 
 static STEP session_start(struct link *link)
 {
-	struct arena *arena = &link->job->arena;
+	struct span words[LINK_SESSION_WORDS];
 
+	link_session_words(link, words);
 	return script(link, SCRIPT_SESSION_INDEX, link->sid,
-		      key_of_session(arena, link->worker->config->partitions, link->sid),
-		      link_session_request(link), SPAN_ABSENT, SPAN_ABSENT, session_on_reply);
+		      key_of_session(&link->job->arena, link->worker->config->partitions, link->sid),
+		      LINK_SESSION_WORDS, words, session_on_reply);
 }
 
 static enum step session_on_facts(void *ctx, const struct postgres_reply *reply)
@@ -197,11 +194,12 @@ static enum step visit_on_reply(void *ctx, const struct redis_reply *reply);
 
 static STEP visit_start(struct link *link)
 {
-	struct arena *arena = &link->job->arena;
+	struct span words[LINK_VISIT_WORDS];
 
+	link_visit_words(link, words);
 	return script(link, SCRIPT_CONVERSATION_INDEX, link->visits->cid,
-		      key_of_conversation(arena, link->worker->config->partitions, link->visits->cid),
-		      link_visit_request(link), SPAN_ABSENT, SPAN_ABSENT, visit_on_reply);
+		      key_of_conversation(&link->job->arena, link->worker->config->partitions, link->visits->cid),
+		      LINK_VISIT_WORDS, words, visit_on_reply);
 }
 
 STEP link_visit_next(struct link *link, enum step (*visited)(struct link *link))
@@ -301,11 +299,12 @@ static enum step decide_on_reply(void *ctx, const struct redis_reply *reply);
 static STEP decide_call(struct link *link)
 {
 	struct link_user *user = link->deciding;
-	struct arena *arena = &link->job->arena;
+	struct span words[LINK_DECIDE_WORDS];
 
-	return script(link, SCRIPT_DECIDE, span_of(user->user), key_of_user(arena, link->worker->config->partitions, user->user),
-		      link_decide_request(link, user), link_list(link, &user->sessions),
-		      link_list(link, &user->conversations), decide_on_reply);
+	link_decide_words(link, user, words);
+	return script(link, SCRIPT_DECIDE, span_of(user->user),
+		      key_of_user(&link->job->arena, link->worker->config->partitions, user->user), LINK_DECIDE_WORDS,
+		      words, decide_on_reply);
 }
 
 static STEP decide_start(struct link *link, struct link_user *user, enum step (*decided)(struct link *link))

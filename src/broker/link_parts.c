@@ -42,9 +42,8 @@ void link_visit_named(struct link *link, struct span cid, struct span sid, const
 {
 	struct link_visit *visit = visit_of(link, cid);
 
-	text_add(&visit->asks, SPAN(",\"named\":{\"sid\":"));
-	text_add_json(&visit->asks, sid);
-	text_addf(&visit->asks, ",\"user\":\"%s\"}", owner);
+	visit->named = sid;
+	visit->named_owner = owner;
 }
 
 void link_visit_name_owner(struct link *link, struct span sid, struct span owner)
@@ -61,9 +60,14 @@ void link_visit_content(struct link *link, struct span cid, struct span content,
 {
 	struct link_visit *visit = visit_of(link, cid);
 
-	visit->hydrate = facts;
-	text_add(&visit->asks, SPAN(",\"content\":"));
-	text_add(&visit->asks, content);
+	if (facts.p) { /* its content is in them */
+		visit->hydrate = facts;
+	} else if (!json_member(link->facts, "claims").p) { /* it is not from the ledger */
+		visit->content = content;
+	} else {
+		text_add(&visit->asks, SPAN(",\"content\":"));
+		text_add(&visit->asks, content);
+	}
 }
 
 /* ── users ──────────────────────────────────────────────────────────────────────────── */
@@ -141,82 +145,60 @@ void link_user_hydrate(struct link_user *user, struct span facts)
 	text_add(&user->hydrate, (struct span){facts.p + 1, facts.n - 1});
 }
 
-/* ── requests ───────────────────────────────────────────────────────────────────────── */
+/* ── the scripts' words ─────────────────────────────────────────────────────────────── */
 
-static void add_force(struct text *request, const struct link *link)
+static struct span flag(bool set)
 {
-	if (link->forced)
-		text_add(request, SPAN(",\"force\":true"));
+	return set ? SPAN("1") : SPAN_ABSENT;
 }
 
-struct span link_session_request(struct link *link)
+void link_session_words(const struct link *link, struct span words[LINK_SESSION_WORDS])
 {
-	struct text request;
-
-	text_init(&request, &link->job->arena, 512);
-	text_add(&request, SPAN("{\"sid\":"));
-	text_add_json(&request, link->sid);
-	if (link->save.p)
-		text_addf(&request, ",\"save\":%.*s", SPAN_ARG(link->save));
-	if (link->fact.p)
-		text_addf(&request, ",\"fact\":%.*s", SPAN_ARG(link->fact));
-	if (link->named_by.p) {
-		text_add(&request, SPAN(",\"named_by\":"));
-		text_add_json(&request, link->named_by);
-	}
-	if (link->hydrate.p)
-		text_addf(&request, ",\"hydrate\":%.*s", SPAN_ARG(link->hydrate));
-	if (link->journal)
-		text_add(&request, SPAN(",\"journal\":true"));
-	add_force(&request, link);
-	text_addc(&request, '}');
-	return text_span(&request);
+	words[0] = link->sid;
+	words[1] = flag(link->forced);
+	words[2] = flag(link->journal);
+	words[3] = link->named_by;
+	words[4] = link->hydrate;
+	words[5] = link->save;
+	words[6] = link->fact;
+	words[7] = flag(link->began_ms == 0);
 }
 
-struct span link_visit_request(struct link *link)
+/* The members that visits gathered, as an object; absent if there are none. */
+static struct span asks_of(const struct link *link, const struct link_visit *visit)
+{
+	struct arena *arena = &link->job->arena;
+	const char *settle = visit->former ? arena_printf(arena, ",\"settle\":\"%s\"", visit->former) : "";
+	const char *asks = arena_printf(arena, "%.*s%s", SPAN_ARG(text_span(&visit->asks)), settle);
+
+	return asks[0] ? span_of(arena_printf(arena, "{%s}", asks + 1)) : SPAN_ABSENT;
+}
+
+void link_visit_words(struct link *link, struct span words[LINK_VISIT_WORDS])
 {
 	const struct link_visit *visit = link->visits;
-	struct text request;
 
-	text_init(&request, &link->job->arena, 512);
-	text_add(&request, SPAN("{\"cid\":"));
-	text_add_json(&request, visit->cid);
-	text_addf(&request, ",\"window\":%s,\"claim_unowned\":%s",
-		  worker_window_param(link->worker, &link->job->arena), worker_claim_unowned_param(link->worker));
-	text_add(&request, text_span(&visit->asks));
-	if (visit->former)
-		text_addf(&request, ",\"settle\":\"%s\"", visit->former);
-	if (visit->hydrate.p)
-		text_addf(&request, ",\"hydrate\":%.*s", SPAN_ARG(visit->hydrate));
-	add_force(&request, link);
-	text_addc(&request, '}');
-	return text_span(&request);
+	words[0] = span_of(worker_window_param(link->worker, &link->job->arena));
+	words[1] = flag(span_is(span_of(worker_claim_unowned_param(link->worker)), "true"));
+	words[2] = flag(link->forced);
+	words[3] = visit->content;
+	words[4] = visit->hydrate;
+	words[5] = visit->named;
+	words[6] = span_of(visit->named_owner);
+	words[7] = asks_of(link, visit);
 }
 
-struct span link_decide_request(struct link *link, const struct link_user *user)
+void link_decide_words(struct link *link, const struct link_user *user, struct span words[LINK_DECIDE_WORDS])
 {
-	struct text request;
-
-	text_init(&request, &link->job->arena, 1024);
-	text_addf(&request, "{\"window\":%s,\"floor\":%lld", worker_window_param(link->worker, &link->job->arena),
-		  (long long)link->floor);
-	text_addf(&request, ",\"removed\":[%.*s]", SPAN_ARG(text_span(&user->removed)));
-	if (link->view_sid.p) {
-		text_add(&request, SPAN(",\"view\":"));
-		text_add_json(&request, link->view_sid);
-	}
-	if (link->pin.p && link->forced) {
-		text_add(&request, SPAN(",\"pin\":"));
-		text_add_json(&request, link->pin);
-	}
-	add_force(&request, link);
-	text_addf(&request, ",\"hydrate\":[%.*s]}", SPAN_ARG(text_span(&user->hydrate)));
-	return text_span(&request);
-}
-
-struct span link_list(struct link *link, const struct text *items)
-{
-	return span_of(arena_printf(&link->job->arena, "[%.*s]", SPAN_ARG(text_span(items))));
+	words[0] = span_of(worker_window_param(link->worker, &link->job->arena));
+	words[1] = span_of(arena_printf(&link->job->arena, "%lld", (long long)link->floor));
+	words[2] = flag(link->forced);
+	words[3] = link->view_sid;
+	words[4] = link->forced ? link->pin : SPAN_ABSENT;
+	words[5] = text_span(&user->sessions);
+	words[6] = text_span(&user->conversations);
+	words[7] = text_span(&user->removed);
+	words[8] = text_span(&user->hydrate);
 }
 
 struct span link_evidence(const struct link *link, bool by_cid, struct span id, struct span *other)

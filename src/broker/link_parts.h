@@ -8,7 +8,10 @@
 /* One call of lua/conversation_index.lua. */
 struct link_visit {
 	struct span cid;
-	struct text asks;       /* its members of the request, each with a comma before it */
+	struct text asks;       /* what is asked as JSON, each member with a comma before it */
+	struct span content;    /* what is told, as broker/fact.h writes it */
+	struct span named;      /* a session that it may name, */
+	const char *named_owner; /* whose that is */
 	bool check;             /* only asks whether a claim would be refused */
 	const char *former;     /* the holder whose bucket the conversation has left */
 	struct span hydrate;
@@ -41,10 +44,11 @@ struct link_user *link_user_remove(struct link *link, const char *user, struct s
 				   struct span fact);
 void link_user_hydrate(struct link_user *user, struct span facts);
 
-struct span link_session_request(struct link *link);
-struct span link_visit_request(struct link *link);
-struct span link_decide_request(struct link *link, const struct link_user *user);
-struct span link_list(struct link *link, const struct text *items); /* as an array */
+/* What each script takes behind the replid and the TTL; lua/ has their contracts. */
+enum { LINK_SESSION_WORDS = 8, LINK_VISIT_WORDS = 8, LINK_DECIDE_WORDS = 9, LINK_WORDS_MAX = 9 };
+void link_session_words(const struct link *link, struct span words[LINK_SESSION_WORDS]);
+void link_visit_words(struct link *link, struct span words[LINK_VISIT_WORDS]);
+void link_decide_words(struct link *link, const struct link_user *user, struct span words[LINK_DECIDE_WORDS]);
 
 /* From the beginning; what the ledger said then is not what it would say now. */
 STEP link_start_again(struct link *link);

@@ -20,29 +20,33 @@ static bool bucket_clear(struct replay *replay)
 	return redis_blocking_command(replay->redis, 3, words);
 }
 
+/* A JSON list without its brackets. */
+static struct span members_of(struct span list)
+{
+	return (struct span){list.p + 1, list.n - 2};
+}
+
 /* The decision's `sessions`; absent, having said why, if there is none. */
 static struct span decide(struct replay *replay, struct arena *arena, const char *user, struct span sessions,
 			  struct span conversations)
 {
-	struct span keys[] = {SPAN(BUCKET), SPAN(EMPTIED)}, args[5], *values;
-	struct text request;
+	struct span keys[] = {SPAN(BUCKET), SPAN(EMPTIED)}, args[11] = {{0}}, *values;
 	int count;
 
-	text_init(&request, arena, sessions.n + conversations.n + 256);
 	/* as if the ledger had just been asked for all of them, and all of them were new */
-	text_addf(&request,
-		  "{\"window\":%s,\"floor\":0,\"removed\":[],"
-		  "\"hydrate\":[{\"revision\":0,\"covered\":" ALL_TIME ",\"gone\":[],\"sessions\":%.*s,"
-		  "\"conversations\":%.*s}]}",
-		  replay->window_ms, SPAN_ARG(sessions), SPAN_ARG(conversations));
 	args[0] = span_of(redis_blocking_replid(replay->redis));
 	args[1] = SPAN(BUCKET_TTL_MS);
-	args[2] = text_span(&request);
-	args[3] = sessions;
-	args[4] = conversations;
+	args[2] = span_of(replay->window_ms);
+	args[3] = SPAN("0");
+	args[7] = members_of(sessions);
+	args[8] = members_of(conversations);
+	args[10] = span_of(arena_printf(arena,
+					"{\"revision\":0,\"covered\":" ALL_TIME ",\"gone\":[],\"sessions\":%.*s,"
+					"\"conversations\":%.*s}",
+					SPAN_ARG(sessions), SPAN_ARG(conversations)));
 	if (!bucket_clear(replay))
 		return SPAN_ABSENT;
-	count = redis_blocking_script(replay->redis, arena, SCRIPT_DECIDE, 2, keys, 5, args, &values);
+	count = redis_blocking_script(replay->redis, arena, SCRIPT_DECIDE, 2, keys, 11, args, &values);
 	if (!bucket_clear(replay) || count < 0)
 		return SPAN_ABSENT;
 	if (count < 3 || !span_is(values[0], "OK")) {
