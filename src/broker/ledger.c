@@ -28,6 +28,11 @@ const char *ledger_lock_of_conversation(struct arena *arena, struct span cid)
 	return arena_printf(arena, "~%.*s", SPAN_ARG(cid));
 }
 
+static struct postgres_query query_of(enum statement statement, size_t count, const char *const *params)
+{
+	return (struct postgres_query){.statement = statement, .param_count = count, .params = params};
+}
+
 static STEP submit(struct ledger_write *write, size_t count, const struct postgres_query *queries,
 		   postgres_step *next)
 {
@@ -62,8 +67,8 @@ static STEP reject(struct ledger_write *write, const char *sqlstate, const char 
 {
 	struct arena *arena = &write->job->arena;
 	const char *params[] = {write->kind, arena_strdup(arena, write->subject), ledger_bytea(arena, write->fact), sqlstate, error};
-	struct postgres_query query = {STATEMENT_REJECT_FACT, 5, memcpy(arena_alloc(arena, sizeof(params)), params,
-									sizeof(params))};
+	struct postgres_query query = query_of(STATEMENT_REJECT_FACT, 5,
+					       memcpy(arena_alloc(arena, sizeof(params)), params, sizeof(params)));
 
 	log_event(LOG_ERROR, "fact_rejected", "kind=%s subject=%s sqlstate=%s error=%s", write->kind,
 		  LOG_TEXT(write->subject), sqlstate, LOG_TEXT(span_of(error)));
@@ -93,15 +98,37 @@ static STEP fail(struct ledger_write *write, const struct postgres_reply *reply)
 
 /* ── a conversation: content, evaluation, and what the index must know of it ────────── */
 
-static enum step conversation_kept(void *ctx, const struct postgres_reply *reply)
+static enum step facts_read(void *ctx, const struct postgres_reply *reply)
 {
 	struct ledger_write *write = ctx;
 
 	if (reply->status != CALL_OK)
 		return fail(write, reply);
 	write->facts = arena_span(&write->job->arena, postgres_value(reply->rows[reply->n - 1], 0, 0));
-	write->repeated = postgres_row_count(reply->rows[0]) == 0;
 	return ledger_end(write, LEDGER_KEPT, NULL);
+}
+
+/* Of a conversation that was here before. Content that was here may be evaluated otherwise by now. */
+static STEP facts_submit(struct ledger_write *write)
+{
+	struct arena *arena = &write->job->arena;
+	const char **params = arena_alloc(arena, LEDGER_EVALUATION_PARAMS * sizeof(*params));
+	const struct postgres_query queries[] = {query_of(STATEMENT_KEEP_EVALUATION, LEDGER_EVALUATION_PARAMS, params),
+						 query_of(STATEMENT_CONVERSATION_FACTS, 1, params)};
+
+	ledger_evaluation_params(write->params, params);
+	return submit(write, 2, queries, facts_read);
+}
+
+static enum step conversation_kept(void *ctx, const struct postgres_reply *reply)
+{
+	struct ledger_write *write = ctx;
+
+	if (reply->status != CALL_OK)
+		return fail(write, reply);
+	write->facts = arena_span(&write->job->arena, postgres_value(reply->rows[0], 0, 0));
+	write->repeated = postgres_row_count(reply->rows[0]) == 0;
+	return write->facts.n > 0 ? ledger_end(write, LEDGER_KEPT, NULL) : facts_submit(write);
 }
 
 static void set_conversation(struct ledger_write *write, const struct conversation *conversation, struct span body,
@@ -114,40 +141,32 @@ static void set_conversation(struct ledger_write *write, const struct conversati
 	write->received_ms = received_ms;
 }
 
-static void set_params(struct ledger_write *write, const char **content, const char **evaluation)
+/* The conversation's statements, behind those that there are: content with evaluation and, of a call that doesn't
+ * tell its times and is matched by its earliest receipt, that. Returns the first's parameters. */
+static const char **add_conversation(struct ledger_write *write, struct postgres_query *queries, size_t *count)
 {
-	ledger_conversation_params(&write->job->arena, write->worker->config, write->conversation, write->fact,
-				   write->received_ms, content, evaluation);
-}
-
-/* The conversation's statements, behind those that there are: content, evaluation and, of a call that doesn't
- * tell its times and is matched by its earliest receipt, that. Returns where the next parameters go. */
-static const char **add_conversation(struct ledger_write *write, struct postgres_query *queries, size_t *count,
-				     const char **params)
-{
+	struct arena *arena = &write->job->arena;
 	const struct conversation *conversation = write->conversation;
-	const char **evaluation = params + LEDGER_CONTENT_PARAMS, **receipt = evaluation + LEDGER_EVALUATION_PARAMS;
+	const char **params = arena_alloc(arena, (LEDGER_CONVERSATION_PARAMS + 2) * sizeof(*params));
+	const char **receipt = params + LEDGER_CONVERSATION_PARAMS;
 
-	set_params(write, params, evaluation);
-	queries[(*count)++] = (struct postgres_query){STATEMENT_KEEP_CONVERSATION, LEDGER_CONTENT_PARAMS, params};
-	queries[(*count)++] = (struct postgres_query){STATEMENT_KEEP_EVALUATION, LEDGER_EVALUATION_PARAMS, evaluation};
+	ledger_conversation_params(arena, write->worker->config, conversation, write->fact, write->received_ms, params);
+	write->params = params;
+	queries[(*count)++] = query_of(STATEMENT_KEEP_CONVERSATION, LEDGER_CONVERSATION_PARAMS, params);
 	if (write->received_ms <= 0 || (conversation->started_ms >= 0 && conversation->ended_ms >= 0))
-		return receipt;
-	queries[(*count)++] = (struct postgres_query){STATEMENT_LOWER_RECEIPT, 2, receipt};
-	receipt[0] = evaluation[0];
+		return params;
+	receipt[0] = params[1];
 	receipt[1] = params[18];
-	return receipt + 2;
+	queries[(*count)++] = query_of(STATEMENT_LOWER_RECEIPT, 2, receipt);
+	return params;
 }
 
 static STEP conversation_alone_submit(struct ledger_write *write)
 {
-	const char **params = arena_alloc(&write->job->arena, (LEDGER_CONVERSATION_PARAMS + 1) * sizeof(*params));
-	struct postgres_query queries[4];
+	struct postgres_query queries[2];
 	size_t count = 0;
-	const char **facts = add_conversation(write, queries, &count, params);
 
-	facts[0] = params[1];
-	queries[count++] = (struct postgres_query){STATEMENT_CONVERSATION_FACTS, 1, facts};
+	add_conversation(write, queries, &count);
 	return submit(write, count, queries, conversation_kept);
 }
 
@@ -227,16 +246,15 @@ static enum step session_alone_kept(void *ctx, const struct postgres_reply *repl
 static STEP session_alone_submit(struct ledger_write *write)
 {
 	struct arena *arena = &write->job->arena;
-	const char **params = arena_alloc(arena, 5 * sizeof(*params));
-	struct postgres_query queries[] = {
-		{STATEMENT_LOCK_USER, 1, params},
-		{STATEMENT_KEEP_SESSION, 4, params + 1},
-	};
+	const char **params = arena_alloc(arena, 6 * sizeof(*params));
+	const struct postgres_query queries[] = {query_of(STATEMENT_LOCK_USER, 2, params),
+						 query_of(STATEMENT_KEEP_SESSION, 4, params + 2)};
 
-	params[0] = params[1] = write->link->user;
-	params[2] = arena_strdup(arena, write->fact);
-	params[3] = "true";
-	params[4] = arena_strdup(arena, write->subject);
+	params[0] = params[2] = write->link->user;
+	params[1] = "0";
+	params[3] = arena_strdup(arena, write->fact);
+	params[4] = "true";
+	params[5] = arena_strdup(arena, write->subject);
 	return submit(write, 2, queries, session_alone_kept);
 }
 
@@ -286,16 +304,17 @@ static STEP decisions_submit(struct ledger_write *write)
 	for (struct link_user *user = write->link->users; user; user = user->next)
 		users += user->revision.p != NULL;
 	queries = arena_alloc(arena, (2 * users + 5) * sizeof(*queries));
-	params = arena_alloc(arena, (4 * users + 6 + LEDGER_CONVERSATION_PARAMS) * sizeof(*params));
+	params = arena_alloc(arena, (2 * users + 6) * sizeof(*params));
 
 	for (struct link_user *user = write->link->users; user; user = user->next) {
 		if (!user->revision.p)
 			continue;
-		queries[count++] = (struct postgres_query){STATEMENT_LOCK_USER, 1, params};
+		queries[count++] = query_of(STATEMENT_LOCK_USER, 2, params);
 		*params++ = user->user;
+		*params++ = arena_strdup(arena, user->revision);
 	}
 	if (write->with_session) {
-		queries[count++] = (struct postgres_query){STATEMENT_KEEP_SESSION, 4, params};
+		queries[count++] = query_of(STATEMENT_KEEP_SESSION, 4, params);
 		*params++ = write->link->user;
 		*params++ = arena_strdup(arena, write->fact);
 		*params++ = "false";
@@ -303,9 +322,8 @@ static STEP decisions_submit(struct ledger_write *write)
 	}
 	if (write->conversation) {
 		const struct link_user *owner = link_owner(write->link);
-		const char **content = params;
+		const char **content = add_conversation(write, queries, &count);
 
-		params = add_conversation(write, queries, &count, params);
 		content[19] = owner ? owner->user : NULL;
 		content[20] = owner ? arena_strdup(arena, write->link->epoch) : NULL;
 		content[21] = owner ? arena_strdup(arena, owner->revision) : "0";
@@ -314,13 +332,13 @@ static STEP decisions_submit(struct ledger_write *write)
 	for (struct link_user *user = write->link->users; user; user = user->next) {
 		if (!user->revision.p)
 			continue;
-		queries[count++] = (struct postgres_query){STATEMENT_APPLY_DECISION, 3, params};
-		*params++ = user->user;
-		*params++ = arena_strdup(arena, user->revision);
-		*params++ = arena_strdup(arena, user->decision);
+		queries[count].statement = STATEMENT_APPLY_DECISION;
+		queries[count].params = ledger_decision_rows(arena, user->user, user->revision, user->decision,
+							     &queries[count].param_count);
+		count++;
 	}
 	if (write->unowned_hash.p) {
-		queries[count++] = (struct postgres_query){STATEMENT_DECIDE_UNOWNED, 2, params};
+		queries[count++] = query_of(STATEMENT_DECIDE_UNOWNED, 2, params);
 		*params++ = arena_strdup(arena, write->subject);
 		*params++ = arena_strdup(arena, write->unowned_hash);
 	}

@@ -31,6 +31,7 @@ struct ledger_write {
 	bool with_session;        /* a save's fact goes before the decisions, */
 	const struct conversation *conversation; /* or a conversation's does, */
 	int64_t received_ms;      /* heard then */
+	const char *const *params; /* of its statement */
 	size_t decisions_at;      /* index of the first decision's statement */
 	struct span unowned_hash;
 	unsigned rounds;

@@ -14,15 +14,16 @@ enum { ID, KIND, SUBJECT, FACT, AT, ERROR };
 static const char *take_conversation(struct replay *replay, struct arena *arena, struct span body,
 				     int64_t at_ms)
 {
-	const char *content[LEDGER_CONTENT_PARAMS], *evaluation[LEDGER_EVALUATION_PARAMS], *reason;
+	const char *params[LEDGER_CONVERSATION_PARAMS], *evaluation[LEDGER_EVALUATION_PARAMS], *reason;
 	struct conversation conversation;
 
 	if (elevenlabs_parse(arena, body, &replay->config->elevenlabs_agents, &conversation, &reason) !=
 	    WEBHOOK_CONVERSATION)
 		return reason;
-	ledger_conversation_params(arena, replay->config, &conversation, body, at_ms, content, evaluation);
-	if (!postgres_blocking_statement(replay->postgres, STATEMENT_KEEP_CONVERSATION, LEDGER_CONTENT_PARAMS,
-					 content) ||
+	ledger_conversation_params(arena, replay->config, &conversation, body, at_ms, params);
+	ledger_evaluation_params(params, evaluation);
+	if (!postgres_blocking_statement(replay->postgres, STATEMENT_KEEP_CONVERSATION, LEDGER_CONVERSATION_PARAMS,
+					 params) ||
 	    !postgres_blocking_statement(replay->postgres, STATEMENT_KEEP_EVALUATION,
 					 LEDGER_EVALUATION_PARAMS, evaluation))
 		return postgres_blocking_error(replay->postgres);
@@ -36,11 +37,12 @@ static const char *take_session(struct replay *replay, struct arena *arena, stru
 	struct span sid = json_decode_string(arena, json_member(fact, "sid"));
 	const char *params[] = {user.p ? arena_strdup(arena, user) : NULL, arena_strdup(arena, fact), "true",
 				sid.p ? arena_strdup(arena, sid) : NULL};
+	const char *lock[] = {params[0], "0"};
 	const struct postgres_rows *rows;
 
 	if (!user.p || !sid.p)
 		return "it names no user or no session";
-	if (!postgres_blocking_statement(replay->postgres, STATEMENT_LOCK_USER, 1, params))
+	if (!postgres_blocking_statement(replay->postgres, STATEMENT_LOCK_USER, 2, lock))
 		return postgres_blocking_error(replay->postgres);
 	rows = postgres_blocking_statement(replay->postgres, STATEMENT_KEEP_SESSION, 4, params);
 	if (!rows)

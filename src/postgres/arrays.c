@@ -7,7 +7,7 @@
 #include "postgres/connection.h"
 
 /* PostgreSQL's pg_type_d.h: fixed for ever */
-enum { TEXT_OID = 25 };
+enum { TEXT_OID = 25, JSON_OID = 114 };
 
 static void put_int32(char **at, int64_t number)
 {
@@ -17,17 +17,24 @@ static void put_int32(char **at, int64_t number)
 	*at += sizeof(bytes);
 }
 
+static const char *cell(const struct postgres_table *table, size_t row, size_t column)
+{
+	if (!table->places)
+		return table->rows[row][column];
+	return column == 0 ? table->places[row] : table->rows[row][column - 1];
+}
+
 /* As array_recv() in PostgreSQL's arrayfuncs.c reads it: dimensions, whether there are nulls, the
  * elements' type, its length and lower bound, and each element with its length. */
-static char *put_array(char *at, size_t column, size_t count, const char *const *const *rows)
+static char *put_array(char *at, const struct postgres_table *table, size_t column)
 {
 	put_int32(&at, 1);
 	put_int32(&at, 1);
-	put_int32(&at, TEXT_OID);
-	put_int32(&at, (int64_t)count);
+	put_int32(&at, column + 1 == table->json ? JSON_OID : TEXT_OID);
+	put_int32(&at, (int64_t)table->count);
 	put_int32(&at, 1);
-	for (size_t i = 0; i < count; i++) {
-		const char *value = rows[i][column];
+	for (size_t i = 0; i < table->count; i++) {
+		const char *value = cell(table, i, column);
 		size_t n = value ? strlen(value) : 0;
 
 		put_int32(&at, value ? (int64_t)n : -1);
@@ -38,17 +45,20 @@ static char *put_array(char *at, size_t column, size_t count, const char *const 
 	return at;
 }
 
-void postgres_arrays_build(struct postgres_arrays *arrays, size_t count, size_t columns, const char *const *const *rows)
+void postgres_arrays_build(struct postgres_arrays *arrays, const struct postgres_table *table)
 {
-	size_t size = 0;
+	size_t size = 0, columns = table->columns + (table->places != NULL);
 	char *at;
 
 	if (columns > POSTGRES_PARAMS_MAX)
 		abort();
 	for (size_t k = 0; k < columns; k++) {
-		size += 20 + 4 * count;
-		for (size_t i = 0; i < count; i++)
-			size += rows[i][k] ? strlen(rows[i][k]) : 0;
+		size += 20 + 4 * table->count;
+		for (size_t i = 0; i < table->count; i++) {
+			const char *value = cell(table, i, k);
+
+			size += value ? strlen(value) : 0;
+		}
 	}
 	if (size > INT_MAX)
 		abort();
@@ -59,7 +69,7 @@ void postgres_arrays_build(struct postgres_arrays *arrays, size_t count, size_t 
 	}
 	at = arrays->bytes;
 	for (size_t k = 0; k < columns; k++) {
-		char *end = put_array(at, k, count, rows);
+		char *end = put_array(at, table, k);
 
 		arrays->values[k] = at;
 		arrays->lengths[k] = (int)(end - at);

@@ -39,8 +39,11 @@ static const struct postgres_rows *run(struct postgres_blocking *postgres, const
 	PGresult *result;
 
 	if (text->merges) {
-		postgres_arrays_build(&arrays, 1, count, &params);
-		result = PQexecParams(postgres->conn, text->text, (int)count, NULL, arrays.values,
+		static const char *const first = "1";
+
+		postgres_arrays_build(&arrays, &(struct postgres_table){1, count, &params, text->row ? &first : NULL,
+									(size_t)text->json});
+		result = PQexecParams(postgres->conn, text->text, (int)count + (text->row > 0), NULL, arrays.values,
 				      arrays.lengths, arrays.formats, 0);
 		postgres_arrays_deinit(&arrays);
 	} else {

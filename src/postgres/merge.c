@@ -5,6 +5,7 @@
  *     queued    A: lock u2, keep, apply   B: keep, facts   C: lock u1, keep, apply
  *     sent      lock (u1, u2)   keep (C, A)  apply (C, A)   keep (B)  facts (B)
  */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -49,8 +50,9 @@ static uint64_t *key_slot(struct keys *keys, uint64_t hash)
 /* 0: it has no key. */
 static uint64_t query_key(const struct postgres_query *query)
 {
-	int key = statement_texts[query->statement].key;
-	const char *value = key > 0 && (size_t)key <= query->param_count ? query->params[key - 1] : NULL;
+	const struct statement_text *text = &statement_texts[query->statement];
+	int at = text->key - 1 - (text->row > 0); /* the place is not among the call's */
+	const char *value = at >= 0 && (size_t)at < query->param_count ? query->params[at] : NULL;
 
 	return value ? key_hash(query->statement, value) : 0;
 }
@@ -79,6 +81,11 @@ static void keys_take(struct keys *keys, const struct postgres_member *member)
 }
 
 /* ── groups ─────────────────────────────────────────────────────────────────────────── */
+
+static size_t rows_of(const struct postgres_query *query)
+{
+	return query->param_count / (size_t)statement_texts[query->statement].row;
+}
 
 static bool query_locks(const struct postgres_query *query)
 {
@@ -161,14 +168,14 @@ static void execution_add(struct postgres *postgres, struct postgres_execution e
 	postgres->executions[postgres->execution_count++] = execution;
 }
 
-static bool send_arrays(struct postgres *postgres, enum statement statement, size_t count, size_t columns,
-			const char *const *const *rows)
+static bool send_arrays(struct postgres *postgres, enum statement statement, const struct postgres_table *table)
 {
 	struct postgres_arrays *arrays = &postgres->arrays;
 
-	postgres_arrays_build(arrays, count, columns, rows);
-	return PQsendQueryPrepared(postgres->conn, statement_texts[statement].name, (int)columns, arrays->values,
-				   arrays->lengths, arrays->formats, 0);
+	postgres_arrays_build(arrays, table);
+	return PQsendQueryPrepared(postgres->conn, statement_texts[statement].name,
+				   (int)table->columns + (table->places != NULL), arrays->values, arrays->lengths,
+				   arrays->formats, 0);
 }
 
 static int lock_compare(const void *a, const void *b)
@@ -210,7 +217,8 @@ static bool send_locks(struct postgres *postgres)
 		rows[i] = locks[i]->params;
 		if (i + 1 < count && locks[i + 1]->statement == locks[i]->statement)
 			continue;
-		ok = send_arrays(postgres, locks[i]->statement, i + 1 - from, 1, rows + from);
+		ok = send_arrays(postgres, locks[i]->statement,
+				 &(struct postgres_table){.count = i + 1 - from, .columns = locks[i]->param_count, .rows = rows + from});
 		execution_add(postgres, (struct postgres_execution){.statement = locks[i]->statement});
 		from = i + 1;
 	}
@@ -219,20 +227,52 @@ static bool send_locks(struct postgres *postgres)
 	return ok;
 }
 
+/* The rows of all `count` members, each with the place of its member. */
+static bool send_rows(struct postgres *postgres, struct postgres_member *first, size_t count, size_t at)
+{
+	size_t columns = (size_t)statement_texts[first->queries[at].statement].row, total = 0, n = 0;
+	char numbers[BATCH_MEMBERS_MAX][4];
+	struct postgres_member *member = first;
+	const char *const **rows;
+	const char **places;
+	bool ok;
+
+	for (size_t i = 0; i < count; i++, member = TAILQ_NEXT(member, link))
+		total += rows_of(&member->queries[at]);
+	rows = xmalloc(total * sizeof(*rows));
+	places = xmalloc(total * sizeof(*places));
+	member = first;
+	for (size_t i = 0; i < count; i++, member = TAILQ_NEXT(member, link)) {
+		snprintf(numbers[i], sizeof(numbers[i]), "%u", (unsigned)(i + 1) % 1000);
+		for (size_t k = 0; k < rows_of(&member->queries[at]); k++, n++) {
+			rows[n] = member->queries[at].params + k * columns;
+			places[n] = numbers[i];
+		}
+	}
+	ok = send_arrays(postgres, first->queries[at].statement, &(struct postgres_table){n, columns, rows, places, 0});
+	free(places);
+	free(rows);
+	return ok;
+}
+
 /* One statement of the `count` members from `first` on. */
 static bool send_one(struct postgres *postgres, struct postgres_member *first, size_t count, size_t at)
 {
 	const struct postgres_query *query = &first->queries[at];
+	const struct statement_text *text = &statement_texts[query->statement];
 	const char *const *rows[BATCH_MEMBERS_MAX];
 	struct postgres_member *member = first;
 
 	execution_add(postgres, (struct postgres_execution){query->statement, first, count, at});
-	if (!statement_texts[query->statement].merges)
-		return PQsendQueryPrepared(postgres->conn, statement_texts[query->statement].name,
-					   (int)query->param_count, query->params, NULL, NULL, 0);
+	if (!text->merges)
+		return PQsendQueryPrepared(postgres->conn, text->name, (int)query->param_count, query->params, NULL,
+					   NULL, 0);
+	if (text->row)
+		return send_rows(postgres, first, count, at);
 	for (size_t i = 0; i < count; i++, member = TAILQ_NEXT(member, link))
 		rows[i] = member->queries[at].params;
-	return send_arrays(postgres, query->statement, count, query->param_count, rows);
+	return send_arrays(postgres, query->statement,
+			   &(struct postgres_table){count, query->param_count, rows, NULL, (size_t)text->json});
 }
 
 bool postgres_batch_send(struct postgres *postgres)

@@ -1,8 +1,8 @@
 /* What a batch executes: statements of several calls as one (merge.c), with arrays for parameters (arrays.c).
  *
  * A statement merges if the first line of its file in sql/ says so (build-aux/embed-sql). It takes an
- * array of text for each parameter, with an element for each call; its rows, at most one a call, begin with
- * the place of their call, from 1. Private to src/postgres. */
+ * array of text (or of json) for each parameter, with an element for each call, or for each row of each call, with its place
+ * first; its rows, at most one a call, begin with the place of their call, from 1. Private to src/postgres. */
 #ifndef DEBRIEF_POSTGRES_MERGE_H
 #define DEBRIEF_POSTGRES_MERGE_H
 
@@ -31,9 +31,16 @@ struct postgres_arrays {
 	int formats[POSTGRES_PARAMS_MAX];
 };
 
-/* arrays.c. `rows` has the parameters of each of `count` calls, `columns` of them each; `arrays` is zeroed
- * before its first use, and freed by postgres_arrays_deinit(). */
-void postgres_arrays_build(struct postgres_arrays *arrays, size_t count, size_t columns, const char *const *const *rows);
+/* The parameters of one execution, row by row. */
+struct postgres_table {
+	size_t count, columns;          /* `columns` in each row */
+	const char *const *const *rows;
+	const char *const *places;      /* one more column, before the others; or NULL */
+	size_t json;                    /* the column that is json, from 1; 0: none */
+};
+
+/* arrays.c. `arrays` is zeroed before its first use, and freed by postgres_arrays_deinit(). */
+void postgres_arrays_build(struct postgres_arrays *arrays, const struct postgres_table *table);
 void postgres_arrays_deinit(struct postgres_arrays *arrays);
 /* A row of a merged result as a result of its own, without the first column; of a negative row: no rows. */
 PGresult *postgres_result_of(const PGresult *merged, int row);

@@ -3,11 +3,14 @@
 
 #include "postgres/connection.h"
 
-enum check { CHECK_TIMEOUT, CHECK_PLANNER, CHECK_COMPRESSION, CHECK_WRITABLE, CHECK_SCHEMA, CHECK_PARTITIONS, CHECK_COUNT };
+enum check { CHECK_TIMEOUT, CHECK_MEMORY, CHECK_PLANNER, CHECK_COMPRESSION, CHECK_WRITABLE, CHECK_SCHEMA, CHECK_PARTITIONS, CHECK_COUNT };
 
 static void check_send(struct postgres *postgres)
 {
 	static const char *const sql[CHECK_COUNT] = {
+		/* Batches are a few hundred KB. glibc's free() gives so much back to the kernel each time, page by
+		 * page, until something larger was freed once: this is. */
+		[CHECK_MEMORY] = "SELECT length(repeat('x', 8388608))",
 		/* Every statement of ours finds a few rows by an index. Planned while a table was
 		 * empty, it would scan that table for as long as the connection lives. */
 		[CHECK_PLANNER] = "SELECT set_config('enable_seqscan', 'off', false), set_config('enable_hashjoin', 'off', false), "
@@ -58,6 +61,7 @@ static bool check_judge(struct postgres *postgres, const PGresult *result, char 
 		number = 0;
 	switch ((enum check)postgres->at_check) {
 	case CHECK_TIMEOUT:
+	case CHECK_MEMORY:
 	case CHECK_PLANNER:
 	case CHECK_COMPRESSION: /* a server without lz4 stores all the same */
 	case CHECK_COUNT:

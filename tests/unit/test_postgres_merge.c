@@ -66,8 +66,8 @@ static struct postgres_member *add(struct postgres_members *list, const char *lo
 /* A user's decision. */
 static struct postgres_member *add_decision(struct fixture *f, const char *user)
 {
-	const char *params[] = {user, "1", "{}"};
-	struct postgres_query queries[] = {{STATEMENT_LOCK_USER, 1, params}, {STATEMENT_APPLY_DECISION, 3, params}};
+	const char *params[2 * 9] = {user, "1", [9] = user, "1"}; /* of two rows */
+	struct postgres_query queries[] = {{STATEMENT_LOCK_USER, 2, params}, {STATEMENT_APPLY_DECISION, 2 * 9, params}};
 
 	return add(&f->postgres.queued, user, 2, queries);
 }
@@ -173,17 +173,18 @@ static void test_arrays(void **state)
 {
 	const char *const first[] = {"a", NULL}, *const second[] = {"", "b\"\\,{}"};
 	const char *const *const rows[] = {first, second};
+	const struct postgres_table table = {2, 2, rows, NULL, 2};
 	struct postgres_arrays arrays = {0};
 	const char *at;
 
 	(void)state;
-	postgres_arrays_build(&arrays, 2, 2, rows);
+	postgres_arrays_build(&arrays, &table);
 	for (size_t k = 0; k < 2; k++) {
 		at = arrays.values[k];
 		assert_int_equal(arrays.formats[k], 1);
 		assert_int32(&at, 1);  /* dimension */
 		assert_int32(&at, 1);  /* may have nulls */
-		assert_int32(&at, 25); /* text */
+		assert_int32(&at, k == 0 ? 25 : 114); /* text, json */
 		assert_int32(&at, 2);  /* elements, */
 		assert_int32(&at, 1);  /* from 1 */
 		assert_int32(&at, k == 0 ? 1 : -1);
@@ -194,6 +195,32 @@ static void test_arrays(void **state)
 			assert_memory_equal(at, "b\"\\,{}", 6);
 		assert_ptr_equal(arrays.values[k] + arrays.lengths[k], at + (k == 1 ? 6 : 0));
 	}
+	postgres_arrays_deinit(&arrays);
+}
+
+/* Of calls that bring rows, the first column is their place. */
+static void test_arrays_with_places(void **state)
+{
+	const char *const first[] = {"a"}, *const second[] = {NULL};
+	const char *const *const rows[] = {first, second};
+	const char *const places[] = {"1", "22"};
+	const struct postgres_table table = {2, 1, rows, places, 0};
+	struct postgres_arrays arrays = {0};
+	const char *at;
+
+	(void)state;
+	postgres_arrays_build(&arrays, &table);
+	at = arrays.values[0] + 20;
+	assert_int32(&at, 1);
+	assert_memory_equal(at++, "1", 1);
+	assert_int32(&at, 2);
+	assert_memory_equal(at, "22", 2);
+	assert_ptr_equal(arrays.values[0] + arrays.lengths[0], at + 2);
+	at = arrays.values[1] + 20;
+	assert_int32(&at, 1);
+	assert_memory_equal(at++, "a", 1);
+	assert_int32(&at, -1);
+	assert_ptr_equal(arrays.values[1] + arrays.lengths[1], at);
 	postgres_arrays_deinit(&arrays);
 }
 
@@ -236,6 +263,9 @@ static void test_the_manner_of_each_statement(void **state)
 	assert_int_equal(statement_texts[STATEMENT_LOCK_USER].key, 1);
 	assert_true(statement_texts[STATEMENT_KEEP_CONVERSATION].merges);
 	assert_int_equal(statement_texts[STATEMENT_KEEP_CONVERSATION].key, 2);
+	assert_int_equal(statement_texts[STATEMENT_KEEP_CONVERSATION].json, 13);
+	assert_int_equal(statement_texts[STATEMENT_APPLY_DECISION].row, 9);
+	assert_int_equal(statement_texts[STATEMENT_APPLY_DECISION].key, 2);
 	assert_false(statement_texts[STATEMENT_KEEP_CONVERSATION].locks);
 	assert_true(statement_texts[STATEMENT_CONVERSATION_FACTS].merges);
 	assert_int_equal(statement_texts[STATEMENT_CONVERSATION_FACTS].key, 0);
@@ -255,6 +285,7 @@ int main(void)
 		TEST(test_what_failed_goes_alone_and_first),
 		TEST(test_a_batch_is_bounded),
 		cmocka_unit_test(test_arrays),
+		cmocka_unit_test(test_arrays_with_places),
 		TEST(test_rows_go_to_their_members),
 		cmocka_unit_test(test_the_manner_of_each_statement),
 	};
