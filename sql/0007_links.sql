@@ -2,8 +2,8 @@
 
 -- Applies decisions, as rows: each a session with its conversation, or either of them alone; or a conversation that is
 -- gone, without a hash. Of a user there is only one decision at a time, and lock_user.sql has raised the revision of the
--- user's links already. `p_decisions` is each row's decision whole, as debrief_apply_decisions() takes it: what is not
--- simple is left to that. Both say what they return.
+-- user's links already. `p_decisions` has, in one row of each, the decision whole, as debrief_apply_decisions() takes it: what
+-- is not simple is left to that. Both return the same.
 CREATE FUNCTION debrief_apply_links(p_members bigint[], p_users uuid[], p_revisions bigint[], p_sids text[], p_cids text[],
 	p_evidences text[], p_hashes text[], p_epochs bigint[], p_owns boolean[], p_decisions text[])
 RETURNS TABLE (member bigint, revision bigint, words text)
@@ -79,14 +79,13 @@ BEGIN
 	IF v_left IS NOT NULL THEN
 		RETURN QUERY
 		WITH whole AS (
-			SELECT DISTINCT ON (m.member) m.* FROM unnest(p_members, p_users, p_revisions, p_decisions)
-				AS m (member, owner, revision, decision) WHERE m.member = ANY (v_left) ORDER BY m.member
-		), all_of AS (
 			SELECT array_agg(member ORDER BY member) AS members, array_agg(owner ORDER BY member) AS owners,
-				array_agg(revision ORDER BY member) AS revisions, array_agg(decision::jsonb ORDER BY member) AS decisions FROM whole
+				array_agg(revision ORDER BY member) AS revisions, array_agg(decision::jsonb ORDER BY member) AS decisions
+			FROM unnest(p_members, p_users, p_revisions, p_decisions) AS m (member, owner, revision, decision)
+			WHERE decision IS NOT NULL AND member = ANY (v_left)
 		)
 		SELECT w.members[a.member], a.revision, a.words
-		FROM all_of w, debrief_apply_decisions(w.owners, w.revisions, w.decisions) a;
+		FROM whole w, debrief_apply_decisions(w.owners, w.revisions, w.decisions) a;
 	END IF;
 END
 $$;

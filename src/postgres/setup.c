@@ -10,7 +10,7 @@ static void check_send(struct postgres *postgres)
 	static const char *const sql[CHECK_COUNT] = {
 		/* Batches are a few hundred KB. glibc's free() gives so much back to the kernel each time, page by
 		 * page, until something larger was freed once: this is. */
-		[CHECK_MEMORY] = "SELECT length(repeat('x', 8388608))",
+		[CHECK_MEMORY] = "SELECT length(repeat(repeat('x', 1024), 8192))",
 		/* Every statement of ours finds a few rows by an index. Planned while a table was
 		 * empty, it would scan that table for as long as the connection lives. */
 		[CHECK_PLANNER] = "SELECT set_config('enable_seqscan', 'off', false), set_config('enable_hashjoin', 'off', false), "

@@ -120,3 +120,8 @@ def facts_in_ledger(lab, sids, cids):
         {row["sid"]: model.Session(**row) for row in sessions},
         {row["cid"]: model.Conversation(**row) for row in conversations},
     )
+
+
+def journal_length(lab):
+    """Entries that the ledger has not taken yet."""
+    return sum(lab.redis.xlen(key) for key in lab.redis.scan_iter("debrief:{p*}:journal", count=1000))
