@@ -283,6 +283,8 @@ def test_durability_ledger_only_never_journals(api, lab):
         ok(api.save(user, sid, node=node))
         stop_postgres(lab)
         eventually(lambda: not node.sees("ledger"), 20, "the node to see it")
+        eventually(lambda: api.save(user, sid, node=node, ended_by="user").status_code == 503, 20,
+                   "the backends that outlived their server to be gone")
         for answer in (api.save(user, sid, node=node, ended_by="user"), api.webhook(api.payload(user=user), node=node)):
             assert_problem(answer, 503)
             assert int(answer.headers["Retry-After"]) >= 1
