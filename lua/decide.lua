@@ -26,7 +26,7 @@
 --          {'FULL'}                      more than WINDOW_MAX facts within one window, or a group of more
 --                                        than GROUP_MAX; nothing was taken
 --          {'OK', revision, decision, view or '', emptied_at, now}
---          decision: see sql/0003_apply_decision.sql
+--          decision: see sql/0006_batches.sql; src/broker/ledger_params.c makes rows of it
 --          view: {status: 'started'|'ended'|'linked'|'failed', interviewId, conversationId, evaluationStatus,
 --            reason, startedAt?, endedAt?, receivedAt?}
 
