@@ -132,7 +132,7 @@ def test_a_second_node_takes_over_without_a_lost_request(api, lab, nodes, haprox
     assert not load.failed, "\n".join(load.failed)
     # on a busy machine the journal may have taken what the ledger was too slow for
     for sid in load.saved:
-        eventually(lambda sid=sid: session_row(lab, sid)["conversation_id"], 20, f"{sid} to be linked in the ledger")
+        eventually(lambda sid=sid: (row := session_row(lab, sid)) and row["conversation_id"], 20, f"{sid} to be linked in the ledger")
     for cid in load.told:
         eventually(lambda cid=cid: interview_row(lab, cid), 20, f"{cid} to be in the ledger")
     # haproxy repeats by itself what a closed listener did not take: clients hardly notice
