@@ -29,8 +29,9 @@ struct json_ends {
 	size_t n;
 	struct json_range { size_t begin, end; } at[JSON_ENDS_MAX];
 };
-/* As json_clean(), noting the ends. */
-bool json_clean_ends(struct span in, struct text *out, struct json_ends *ends, bool *lossy, size_t *error_at)
+/* As json_clean(), noting the ends. The cleaned text is `in` itself if that needed no change, else in the arena. */
+bool json_clean_ends(struct arena *arena, struct span in, struct span *clean, struct json_ends *ends, bool *lossy,
+		     size_t *error_at)
 	__attribute__((warn_unused_result));
 
 enum json_type { JSON_ABSENT, JSON_NULL, JSON_BOOL, JSON_NUMBER, JSON_STRING, JSON_ARRAY, JSON_OBJECT };

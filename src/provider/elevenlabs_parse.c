@@ -337,17 +337,16 @@ enum webhook_kind elevenlabs_parse(struct arena *arena, struct span body, const 
 {
 	struct envelope envelope = {0};
 	struct call call = {0};
-	struct text clean;
+	struct span clean;
 	struct json_ends ends;
 	bool lossy, began;
 	size_t error_at;
 
 	*conversation = (struct conversation){0};
 	*reason = NULL;
-	text_init(&clean, arena, body.n + 1);
-	if (!json_clean_ends(body, &clean, &ends, &lossy, &error_at))
+	if (!json_clean_ends(arena, body, &clean, &ends, &lossy, &error_at))
 		return malformed(reason, "JSON");
-	envelope_read(arena, text_span(&clean), &ends, &envelope);
+	envelope_read(arena, clean, &ends, &envelope);
 	if (envelope.type.p == NULL)
 		return malformed(reason, "type");
 	conversation->event = event_of(envelope.type);
