@@ -191,8 +191,7 @@ static void call_on_reply(redisAsyncContext *ac, void *r, void *privdata)
 static bool call_send(struct redis *redis, struct redis_call *call)
 {
 	call->sent_ms = clock_monotonic_ms();
-	if (redisAsyncCommandArgv(redis->ac, call_on_reply, call, (int)call->argc, call->argv,
-				  call->argv_len) != REDIS_OK)
+	if (!redis_send_command(redis, call, call_on_reply))
 		return false;
 	STAILQ_INSERT_TAIL(&redis->sent, call, link);
 	redis->sent_count++;

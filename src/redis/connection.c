@@ -269,7 +269,8 @@ redisAsyncContext *redis_open(struct event_base *base, const struct redis_url *u
 	if (!ac || ac->err)
 		return ac;
 	ac->data = data;
-	if (!redis_events_attach(ac, base) || redisAsyncSetDisconnectCallback(ac, on_disconnect) != REDIS_OK ||
+	redis_events_attach(ac, base);
+	if (redisAsyncSetDisconnectCallback(ac, on_disconnect) != REDIS_OK ||
 	    redisAsyncSetConnectCallback(ac, on_connect) != REDIS_OK) {
 		redisAsyncFree(ac);
 		return NULL;
@@ -353,6 +354,7 @@ void redis_free(struct redis *redis)
 	explicit_bzero(&redis->url, sizeof(redis->url));
 	free(redis->values);
 	free(redis->digits);
+	free(redis->command);
 	free(redis);
 }
 

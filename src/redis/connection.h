@@ -1,5 +1,5 @@
 /* The Redis room's inside: the connection's machine (connection.c), the calls on it
- * (call.c), the connection for invalidations (tracking.c), hiredis on libevent
+ * (call.c, command.c), the connection for invalidations (tracking.c), hiredis on libevent
  * (events.c) and the URL (url.c).
  *
  * Invariant: `sent` holds exactly the calls for which hiredis still owes a callback,
@@ -69,6 +69,8 @@ struct redis {
 	size_t values_max;
 	char *digits; /* text of its integers */
 	size_t digits_max;
+	char *command; /* the last that was sent, as it was formatted */
+	size_t command_size;
 };
 
 /* connection.c. Breaks the connection, if any: all calls get CALL_DOWN, deferred. */
@@ -85,13 +87,17 @@ void redis_set_socket_options(redisAsyncContext *ac, const struct redis_url *url
 /* An error that speaks of the server's state, not of the call: LOADING, READONLY … */
 bool redis_error_breaks(const redisReply *reply);
 
+/* command.c. False if the connection is going. What the words point to isn't needed any more then. */
+bool redis_send_command(struct redis *redis, struct redis_call *call, redisCallbackFn *on_reply)
+	__attribute__((warn_unused_result));
+
 /* call.c */
 void redis_defer_sent(struct redis *redis);   /* all that was sent gets CALL_DOWN, deferred */
 void redis_expire_calls(struct redis *redis); /* answers what is past its deadline */
 void redis_run_deferred(struct redis *redis);
 
-/* events.c. Hooks a new context to the loop; false if there is no memory. */
-bool redis_events_attach(redisAsyncContext *ac, struct event_base *base) __attribute__((warn_unused_result));
+/* events.c. Hooks a new context to the loop. */
+void redis_events_attach(redisAsyncContext *ac, struct event_base *base);
 
 /* url.c. False and *error, a static text, if the URL is wrong. */
 bool redis_url_parse(const char *text, struct redis_url *url, const char **error)

@@ -9,7 +9,9 @@
 struct redis_events {
 	redisAsyncContext *ac;
 	struct event *read;
-	struct event *write;
+	struct event *write; /* once the socket has taken less than there was */
+	struct event *flush; /* at the end of this loop turn, without asking the kernel first */
+	bool flushing;
 	const redisReplyObjectFunctions *plain; /* hiredis's own */
 };
 
@@ -39,14 +41,33 @@ static void events_del_read(void *arg)
 	event_del(((struct redis_events *)arg)->read);
 }
 
+/* hiredis says in either case whether something is left, unless the context goes. */
+static void events_on_flush(evutil_socket_t fd, short what, void *arg)
+{
+	struct redis_events *events = arg;
+
+	(void)fd, (void)what;
+	events->flushing = true;
+	redisAsyncHandleWrite(events->ac);
+}
+
 static void events_add_write(void *arg)
 {
-	event_add(((struct redis_events *)arg)->write, NULL);
+	struct redis_events *events = arg;
+
+	if (events->flushing || !(events->ac->c.flags & REDIS_CONNECTED))
+		event_add(events->write, NULL);
+	else if (!event_pending(events->write, EV_WRITE, NULL))
+		event_active(events->flush, EV_WRITE, 0);
+	events->flushing = false;
 }
 
 static void events_del_write(void *arg)
 {
-	event_del(((struct redis_events *)arg)->write);
+	struct redis_events *events = arg;
+
+	events->flushing = false;
+	event_del(events->write);
 }
 
 static void events_cleanup(void *arg)
@@ -58,6 +79,7 @@ static void events_cleanup(void *arg)
 	events->ac->ev.data = NULL;
 	event_free(events->read);
 	event_free(events->write);
+	event_free(events->flush);
 	free(events);
 }
 
@@ -119,19 +141,16 @@ static void *guarded_nil(const redisReadTask *task)
 static redisReplyObjectFunctions guarded = {guarded_string, guarded_array, guarded_integer, guarded_nil,
 					    freeReplyObject};
 
-bool redis_events_attach(redisAsyncContext *ac, struct event_base *base)
+void redis_events_attach(redisAsyncContext *ac, struct event_base *base)
 {
 	struct redis_events *events = xcalloc(1, sizeof(*events));
 
 	events->ac = ac;
 	events->read = event_new(base, ac->c.fd, EV_READ | EV_PERSIST, events_on_readable, events);
 	events->write = event_new(base, ac->c.fd, EV_WRITE | EV_PERSIST, events_on_writable, events);
-	if (!events->read || !events->write) {
-		if (events->read)
-			event_free(events->read);
-		free(events);
-		return false;
-	}
+	events->flush = event_new(base, -1, 0, events_on_flush, events);
+	if (!events->read || !events->write || !events->flush)
+		out_of_memory();
 	ac->ev.data = events;
 	ac->ev.addRead = events_add_read;
 	ac->ev.delRead = events_del_read;
@@ -141,5 +160,4 @@ bool redis_events_attach(redisAsyncContext *ac, struct event_base *base)
 	events->plain = ac->c.reader->fn;
 	ac->c.reader->fn = &guarded;
 	ac->c.reader->privdata = events;
-	return true;
 }

@@ -11,6 +11,7 @@
 #include <event2/event.h>
 #include <event2/listener.h>
 #include <hiredis/hiredis.h>
+#include <inttypes.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -534,6 +535,56 @@ static void test_plain_command(void **state)
 	assert_string_equal(call.values, "hello");
 }
 
+/* "PUT" name value "after": answered with the value's sum, which is another for each byte that is not its own. */
+static uint32_t sum_of(const char *bytes, size_t n)
+{
+	uint32_t sum = 2166136261u;
+
+	for (size_t i = 0; i < n; i++)
+		sum = (sum ^ (unsigned char)bytes[i]) * 16777619u;
+	return sum;
+}
+
+static void answer_sum(struct fixture *f, size_t nth, const redisReply *command)
+{
+	char text[32];
+
+	(void)nth;
+	assert_int_equal(command->elements, 4);
+	assert_string_equal(command->element[1]->str, "name");
+	assert_string_equal(command->element[3]->str, "after");
+	snprintf(text, sizeof(text), ":%" PRIu32 "\r\n", sum_of(command->element[2]->str, command->element[2]->len));
+	say(f, text);
+}
+
+/* Large values, more than a socket takes at once, and small ones leave in their order, whole. */
+static void test_large_values(void **state)
+{
+	static const size_t sizes[CALLS_MAX] = {100, 40 * 1024, 8 << 20, 16 * 1024};
+	struct fixture *f = *state;
+	struct call calls[CALLS_MAX];
+	char sum[16], *bytes = malloc(sizes[2]);
+
+	assert_non_null(bytes);
+	for (size_t i = 0; i < sizes[2]; i++)
+		bytes[i] = (char)(i * 7 + (i >> 12));
+	start_ready(f, answer_sum);
+	for (size_t i = 0; i < CALLS_MAX; i++) {
+		struct span words[] = {SPAN("PUT"), SPAN("name"), {bytes + i, sizes[i] - i}, SPAN("after")};
+
+		calls[i] = (struct call){.f = f};
+		job_init(&calls[i].job, clock_monotonic_ms() + 20000, call_end);
+		assert_int_equal(redis_command(f->redis, &calls[i].job, 4, words, call_on_done, &calls[i]), PARKED);
+	}
+	for (size_t i = 0; i < CALLS_MAX; i++) {
+		await(f, &calls[i]);
+		assert_answered(&calls[i], CALL_OK);
+		snprintf(sum, sizeof(sum), "%" PRIu32, sum_of(bytes + i, sizes[i] - i));
+		assert_string_equal(calls[i].values, sum);
+	}
+	free(bytes);
+}
+
 /* ---- what goes wrong ---- */
 
 static void answer_and_hang_up(struct fixture *f, size_t nth, const redisReply *command)
@@ -716,6 +767,7 @@ int main(void)
 		TEST(test_noscript_is_healed),
 		TEST(test_noscript_twice_is_an_error),
 		TEST(test_plain_command),
+		TEST(test_large_values),
 		TEST(test_close_in_mid_reply),
 		TEST(test_never_answering),
 		TEST(test_own_deadline_spares_the_connection),
