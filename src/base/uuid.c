@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <sys/random.h>
 
-enum { UUID_LEN = 16, SHA1_LEN = 20 };
+enum { UUID_LEN = 16, SHA1_LEN = 20, UUIDS_AT_ONCE = 16 };
 
 /* RFC 9562, 6.6: the URL name space. */
 static const unsigned char namespace_url[UUID_LEN] = {
@@ -104,11 +104,13 @@ void uuid_bytes(const struct uuid *uuid, uint8_t bytes[16])
 
 struct uuid uuid_random(void)
 {
-	unsigned char bytes[UUID_LEN];
+	static _Thread_local unsigned char bytes[UUIDS_AT_ONCE][UUID_LEN];
+	static _Thread_local size_t left;
 
 	/* Up to 256 bytes come whole, and no signal interrupts them: getrandom(2). */
-	if (getrandom(bytes, sizeof(bytes), 0) != sizeof(bytes))
+	if (left == 0 && getrandom(bytes, sizeof(bytes), 0) != sizeof(bytes))
 		abort();
-	set_version(bytes, 4);
-	return format(bytes);
+	left = (left == 0 ? UUIDS_AT_ONCE : left) - 1;
+	set_version(bytes[left], 4);
+	return format(bytes[left]);
 }

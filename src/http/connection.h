@@ -56,6 +56,8 @@ struct http_connection {
 	uint32_t started; /* requests that evhttp has given us */
 	size_t held;      /* bytes of requests that are not answered yet */
 	bool reading;     /* more than libevent would */
+	char *body;       /* whose end has come in one piece and is in the input buffer, or NULL: room for all of it */
+	size_t body_before; /* bytes of it that came before, and are still to be put in front */
 	int fd;
 	struct inet client; /* the peer, as limits count it */
 	bool counted;       /* in the server's tally of addresses */
@@ -103,6 +105,8 @@ void http_time_reading(struct http_connection *connection);
 /* input.c: callbacks of the scanner and of the input buffer; `arg` is the connection. */
 scan_part_cb http_on_part;
 void http_on_input(struct evbuffer *input, const struct evbuffer_cb_info *info, void *arg);
+/* All of a request's input buffer in one piece, which lives as long as that. Absent: out of memory. */
+struct span http_take_body(struct http_connection *connection, struct evbuffer *input);
 
 /* Answers in evhttp's place, reads on for a moment so that the answer arrives, closes.
  * `retry_secs` 0: no Retry-After. Only while no request is with a handler. */

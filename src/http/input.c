@@ -13,6 +13,7 @@ enum {
 	PIPELINE_MAX = 64 * 1024, /* read ahead while a request is under way */
 	VECTORS = 8,
 	READ_MAX = 256 * 1024, /* of one connection in one turn */
+	WHOLE_MAX = 120 * 1024 /* of a body that is read into one piece: beyond, malloc() would map it */
 };
 
 static void note_request_id(struct http_connection *connection, struct span id)
@@ -34,6 +35,7 @@ void http_on_part(enum scan_part part, struct span value, void *arg)
 					  span_is(span_cut(&value, '?'), options->signed_path);
 		connection->has_signature = false;
 		connection->signature_fault = NULL;
+		connection->body = NULL;
 		connection->origin = NULL;
 		connection->request_id[0] = '\0';
 		break;
@@ -164,16 +166,40 @@ void http_time_reading(struct http_connection *connection)
 	}
 }
 
-/* libevent reads 4 KB at a time. What else of a body has come already is read in one go, within its
- * read (when the buffer may grow), which makes this a nested on_input. */
-static void read_rest(struct http_connection *connection, struct evbuffer *input)
+static void body_on_read(const void *data, size_t n, void *block)
 {
-	uint64_t rest = scan_blind(&connection->scan);
+	(void)data;
+	(void)n;
+	free(block);
+}
+
+/* The rest of a body, which stands then in one piece, with room in front for what of it has come before: if it has
+ * come whole, and else as much as has. */
+static void read_whole(struct http_connection *connection, struct evbuffer *input, size_t rest)
+{
+	size_t before = (size_t)connection->scan.length - rest;
+	char *block = malloc(before + rest);
+	ssize_t n = block ? recv(connection->fd, block + before, rest, 0) : -1;
+
+	if (n > 0 && (size_t)n == rest &&
+	    evbuffer_add_reference(input, block + before, rest, body_on_read, block) == 0) {
+		connection->body = block;
+		connection->body_before = before;
+		return;
+	}
+	if (n > 0 && evbuffer_add(input, block + before, (size_t)n) != 0)
+		abort(); /* bytes would be missing */
+	free(block);
+}
+
+/* As much of the rest as has come. */
+static void read_more(struct http_connection *connection, struct evbuffer *input, uint64_t rest)
+{
 	struct evbuffer_iovec space;
 	int come = 0;
 	ssize_t n;
 
-	if (rest == 0 || connection->phase > CONNECTION_BODY || ioctl(connection->fd, FIONREAD, &come) != 0 || come <= 0)
+	if (ioctl(connection->fd, FIONREAD, &come) != 0 || come <= 0)
 		return;
 	if (rest > READ_MAX)
 		rest = READ_MAX;
@@ -183,10 +209,43 @@ static void read_rest(struct http_connection *connection, struct evbuffer *input
 		return;
 	n = recv(connection->fd, space.iov_base, (size_t)rest, 0);
 	if (n <= 0)
-		return; /* an error or the end stays, for libevent to find */
+		return;
 	space.iov_len = (size_t)n;
 	if (evbuffer_commit_space(input, &space, 1) != 0)
 		abort(); /* bytes would be missing; it refuses none but space that isn't the buffer's */
+}
+
+/* libevent reads 4 KB at a time. What else of a body has come already is read in one go, within its
+ * read (when the buffer may grow), which makes this a nested on_input. An error or the end stays, for libevent to
+ * find. */
+static void read_rest(struct http_connection *connection, struct evbuffer *input)
+{
+	uint64_t rest = scan_blind(&connection->scan);
+
+	if (rest == 0 || connection->phase > CONNECTION_BODY)
+		return;
+	if (connection->scan.state == SCAN_IN_BODY && connection->scan.length <= WHOLE_MAX)
+		read_whole(connection, input, (size_t)rest);
+	else
+		read_more(connection, input, rest);
+}
+
+struct span http_take_body(struct http_connection *connection, struct evbuffer *input)
+{
+	size_t n = evbuffer_get_length(input);
+	struct evbuffer_iovec vectors[2] = {{0}};
+	char *block = connection ? connection->body : NULL;
+	size_t before = block ? connection->body_before : 0;
+	int count = block ? evbuffer_peek(input, -1, NULL, vectors, 2) : 0;
+
+	if (connection)
+		connection->body = NULL;
+	/* evhttp hands the blocks on as they are; were it otherwise, libevent would put them together */
+	if (count != (before > 0 ? 2 : 1) || vectors[count - 1].iov_base != block + before ||
+	    vectors[count - 1].iov_len != n - before)
+		return (struct span){(char *)evbuffer_pullup(input, -1), n};
+	evbuffer_copyout(input, block, before);
+	return (struct span){block, n};
 }
 
 void http_on_input(struct evbuffer *input, const struct evbuffer_cb_info *info, void *arg)

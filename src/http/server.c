@@ -210,7 +210,7 @@ static enum step exchange_route(struct http_exchange *ex)
 			return reply_problem(req, 413, NULL,
 					     "the body has %zu bytes, more than the limit of %zu", body_len,
 					     body_max);
-		req->body = (struct span){(char *)evbuffer_pullup(input, -1), body_len};
+		req->body = http_take_body(ex->connection, input);
 		if (req->body.p == NULL)
 			return reply_problem(req, 503, NULL, "out of memory");
 	}
