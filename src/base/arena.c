@@ -114,9 +114,14 @@ static void arena_add_block(struct arena *arena)
 	arena->total += size;
 }
 
+static size_t size_rounded(size_t size)
+{
+	return size_add(size ? size : 1, alignof(max_align_t) - 1) & ~(alignof(max_align_t) - 1);
+}
+
 void *arena_alloc(struct arena *arena, size_t size)
 {
-	size_t rounded = size_add(size ? size : 1, alignof(max_align_t) - 1) & ~(alignof(max_align_t) - 1);
+	size_t rounded = size_rounded(size);
 
 	if (!arena->head || rounded > arena->head->capacity - arena->used) {
 		if (rounded > BLOCK_MIN / 2)
@@ -142,18 +147,25 @@ struct span arena_span(struct arena *arena, struct span s)
 	return s.p ? (struct span){arena_strdup(arena, s), s.n} : SPAN_ABSENT;
 }
 
+/* At once into what is left of the head, or else into as much as that has said is needed. */
 char *arena_printf(struct arena *arena, const char *format, ...)
 {
 	va_list args;
 	va_list again;
+	size_t room = arena->head ? arena->head->capacity - arena->used : 0;
+	char *p = room > 0 ? arena->head->data + arena->used : NULL;
 
 	va_start(args, format);
 	va_copy(again, args);
-	int n = vsnprintf(NULL, 0, format, args);
+	int n = vsnprintf(p, room, format, args);
 	if (n < 0)
 		out_of_memory();
-	char *p = arena_alloc(arena, (size_t)n + 1);
-	vsnprintf(p, (size_t)n + 1, format, again);
+	if ((size_t)n < room) {
+		arena->used += size_rounded((size_t)n + 1);
+	} else {
+		p = arena_alloc(arena, (size_t)n + 1);
+		vsnprintf(p, (size_t)n + 1, format, again);
+	}
 	va_end(again);
 	va_end(args);
 	return p;

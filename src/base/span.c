@@ -51,6 +51,19 @@ struct span span_cut(struct span *rest, char at)
 	return (struct span){all.p, before};
 }
 
+struct span span_digits(int64_t number, char buffer[SPAN_DIGITS_MAX])
+{
+	uint64_t rest = number < 0 ? -(uint64_t)number : (uint64_t)number;
+	char *end = buffer + SPAN_DIGITS_MAX, *p = end;
+
+	do
+		*--p = (char)('0' + rest % 10);
+	while (rest /= 10);
+	if (number < 0)
+		*--p = '-';
+	return (struct span){p, (size_t)(end - p)};
+}
+
 bool span_to_int64(struct span s, int64_t *value)
 {
 	int64_t number = 0;

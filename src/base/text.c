@@ -49,6 +49,21 @@ void text_add(struct text *text, struct span s)
 	text->p[text->n] = '\0';
 }
 
+void text_add_spans(struct text *text, size_t count, const struct span *spans)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < count; i++)
+		n += spans[i].n;
+	text_reserve(text, n);
+	for (size_t i = 0; i < count; i++) {
+		if (spans[i].n > 0)
+			memcpy(text->p + text->n, spans[i].p, spans[i].n);
+		text->n += spans[i].n;
+	}
+	text->p[text->n] = '\0';
+}
+
 void text_addc(struct text *text, char c)
 {
 	text_add(text, (struct span){&c, 1});

@@ -16,6 +16,11 @@ struct span text_span(const struct text *text); /* valid until the next addition
 
 void text_add(struct text *text, struct span s);
 void text_addc(struct text *text, char c);
+/* Several spans, one behind the other; absent ones are nothing. */
+void text_add_spans(struct text *text, size_t count, const struct span *spans);
+#define TEXT_ADD(text, ...) \
+	text_add_spans((text), sizeof((const struct span[]){__VA_ARGS__}) / sizeof(struct span), \
+		       (const struct span[]){__VA_ARGS__})
 void text_addf(struct text *text, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* A JSON string with its quotes, or `null` for an absent span. The bytes must be

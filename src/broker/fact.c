@@ -1,7 +1,5 @@
 #include "broker/fact.h"
 
-#include <inttypes.h>
-
 bool conversation_awaits_evaluation(const struct config *config, const struct conversation *conversation)
 {
 	return config->evaluator == EVALUATOR_EXTERNAL && !conversation->failure_reason.p;
@@ -11,7 +9,7 @@ static void add_member(struct text *out, const char *name, struct span value)
 {
 	if (!value.p)
 		return;
-	text_addf(out, "\"%s\":", name);
+	TEXT_ADD(out, SPAN("\""), span_of(name), SPAN("\":"));
 	text_add_json(out, value);
 	text_addc(out, ',');
 }
@@ -19,7 +17,7 @@ static void add_member(struct text *out, const char *name, struct span value)
 static void add_time(struct text *out, const char *name, int64_t ms)
 {
 	if (ms >= 0)
-		text_addf(out, "\"%s\":%" PRId64 ",", name, ms);
+		TEXT_ADD(out, SPAN("\""), span_of(name), SPAN("\":"), SPAN_DIGITS(ms), SPAN(","));
 }
 
 static void add_evaluation(struct text *out, const struct config *config, const struct conversation *c)
@@ -29,7 +27,7 @@ static void add_evaluation(struct text *out, const struct config *config, const 
 
 	text_add(out, SPAN("\"evaluation\":{\"at\":0,"));
 	add_member(out, "reason", span_of(reason));
-	text_addf(out, "\"status\":\"%s\"},", pending ? "pending" : c->evaluation_status);
+	TEXT_ADD(out, SPAN("\"status\":\""), span_of(pending ? "pending" : c->evaluation_status), SPAN("\"},"));
 }
 
 /* Members in the order of encode_conversation() in lua/conversations.lua: the scripts keep it as it is. */
@@ -44,9 +42,10 @@ struct span conversation_fact(struct arena *arena, const struct config *config, 
 	add_member(&out, "cid", c->id);
 	add_time(&out, "ended_at", c->ended_ms);
 	add_evaluation(&out, config, c);
-	text_addf(&out, "\"event_at\":%" PRId64 ",", c->event_timestamp_secs);
+	TEXT_ADD(&out, SPAN("\"event_at\":"), SPAN_DIGITS(c->event_timestamp_secs), SPAN(","));
 	add_member(&out, "failure", c->failure_reason);
-	text_addf(&out, "\"final\":%d,\"hash\":\"%s\",\"id\":\"%s\",", c->final, c->body_sha256, c->interview_id.text);
+	TEXT_ADD(&out, SPAN("\"final\":"), c->final ? SPAN("1") : SPAN("0"), SPAN(",\"hash\":\""), span_of(c->body_sha256),
+		 SPAN("\",\"id\":\""), span_of(c->interview_id.text), SPAN("\","));
 	add_member(&out, "named_session", c->named_session);
 	add_member(&out, "named_user", c->named_user.text[0] ? span_of(c->named_user.text) : SPAN_ABSENT);
 	if (received_ms > 0)

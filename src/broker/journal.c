@@ -71,10 +71,10 @@ STEP journal_append(struct worker *worker, struct job *job, const struct convers
 		c->id,
 		span_of(c->interview_id.text),
 		c->final ? SPAN("1") : SPAN("0"),
-		span_of(arena_printf(&job->arena, "%lld", (long long)c->event_timestamp_secs)),
+		SPAN_DIGITS(c->event_timestamp_secs),
 		span_of(c->body_sha256),
 		span_of(name.text),
-		span_of(arena_printf(&job->arena, "%zu", body.n)),
+		SPAN_DIGITS((int64_t)body.n),
 	};
 
 	/* the script tells whether that worked; should it not come to run, the body goes by itself */

@@ -56,7 +56,7 @@ static STEP script(struct link *link, enum script name, struct span id, struct s
 	struct span keys[] = {key, journal.emptied, journal.stream, journal.bytes};
 	struct span args[2 + LINK_WORDS_MAX] = {
 		span_of(redis_replid(link->worker->redis)),
-		span_of(arena_printf(arena, "%lld", (long long)config->session_ttl_secs * 1000)),
+		SPAN_DIGITS(config->session_ttl_secs * 1000),
 	};
 
 	memcpy(args + 2, words, count * sizeof(*words));

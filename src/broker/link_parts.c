@@ -191,7 +191,7 @@ void link_visit_words(struct link *link, struct span words[LINK_VISIT_WORDS])
 void link_decide_words(struct link *link, const struct link_user *user, struct span words[LINK_DECIDE_WORDS])
 {
 	words[0] = span_of(worker_window_param(link->worker, &link->job->arena));
-	words[1] = span_of(arena_printf(&link->job->arena, "%lld", (long long)link->floor));
+	words[1] = arena_span(&link->job->arena, SPAN_DIGITS(link->floor));
 	words[2] = flag(link->forced);
 	words[3] = link->view_sid;
 	words[4] = link->forced ? link->pin : SPAN_ABSENT;

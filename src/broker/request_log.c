@@ -13,8 +13,11 @@ static bool is_sampled(const struct request *req)
 
 static void add(struct text *line, const char *key, const char *value)
 {
+	char quoted[512];
+
 	if (value && value[0] != '\0')
-		text_addf(line, " %s=%s", key, LOG_TEXT(span_of(value)));
+		TEXT_ADD(line, SPAN(" "), span_of(key), SPAN("="),
+			 span_of(log_quote(quoted, sizeof(quoted), span_of(value))));
 }
 
 static void write_line(struct request *req, int64_t duration_us)

@@ -74,9 +74,14 @@ int64_t worker_read_until_ms(const struct worker *worker)
 	return postgres_is_stalled(worker->ledger_reader, READ_STALLED_MS) ? clock_monotonic_ms() : INT64_MAX;
 }
 
+int64_t worker_window_ms(const struct worker *worker)
+{
+	return worker->config->match_window_secs * 1000;
+}
+
 const char *worker_window_param(const struct worker *worker, struct arena *arena)
 {
-	return arena_printf(arena, "%lld", (long long)worker->config->match_window_secs * 1000);
+	return arena_strdup(arena, SPAN_DIGITS(worker_window_ms(worker)));
 }
 
 const char *worker_claim_unowned_param(const struct worker *worker)

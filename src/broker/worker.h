@@ -78,6 +78,7 @@ static inline struct worker *worker_of(const struct request *req) { return reque
 
 /* The rules of linking as parameters of statements: the match window in ms, and whether a claim may
  * own a conversation. */
+int64_t worker_window_ms(const struct worker *worker);
 const char *worker_window_param(const struct worker *worker, struct arena *arena);
 const char *worker_claim_unowned_param(const struct worker *worker);
 

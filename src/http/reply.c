@@ -99,10 +99,7 @@ void http_add_common_headers(struct http_exchange *ex)
 /* evhttp would leave it out for HEAD, and for HTTP/1.0. */
 static void add_content_length(struct http_exchange *ex, size_t n)
 {
-	char length[24];
-
-	snprintf(length, sizeof(length), "%zu", n);
-	http_head_add(ex, "Content-Length", length);
+	http_head_add(ex, "Content-Length", arena_strdup(&ex->req.job.arena, SPAN_DIGITS((int64_t)n)));
 }
 
 /* What is in evhttp's buffer is the body. evhttp's request is gone behind this. */

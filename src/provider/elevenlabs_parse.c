@@ -241,8 +241,8 @@ static void read_names(struct arena *arena, const struct call *call, struct conv
 
 static void add_member(struct text *text, const char *name, struct span value, const char *otherwise)
 {
-	text_addf(text, "%c\"%s\":", text->n == 0 ? '{' : ',', name);
-	text_add(text, value.p != NULL ? value : span_of(otherwise));
+	TEXT_ADD(text, text->n == 0 ? SPAN("{\"") : SPAN(",\""), span_of(name), SPAN("\":"),
+		 value.p != NULL ? value : span_of(otherwise));
 }
 
 /* The provider's own analysis, in the shape in which results are served. */

@@ -1,22 +1,17 @@
 /* Calls: submit → sent → reply → step; what can't be sent is answered in the next loop turn. */
 #include <event2/event.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/clock.h"
+#include "base/pool.h"
 #include "redis/connection.h"
-
-enum { DIGITS_SIZE = 24 };
 
 static struct redis_call *call_new(struct job *job, redis_step *next, void *ctx, size_t argc, size_t bytes)
 {
 	size_t words = argc * (sizeof(char *) + sizeof(size_t));
-	struct redis_call *call = xcalloc(1, sizeof(*call) + words + bytes);
+	struct redis_call *call = pool_alloc(sizeof(*call) + words + bytes);
 
-	call->job = job;
-	call->next = next;
-	call->ctx = ctx;
-	call->argc = argc;
+	*call = (struct redis_call){.job = job, .next = next, .ctx = ctx, .argc = argc};
 	call->argv = (const char **)(call + 1);
 	call->argv_len = (size_t *)(call->argv + argc);
 	return call;
@@ -42,7 +37,7 @@ void redis_defer_sent(struct redis *redis)
 		STAILQ_REMOVE_HEAD(&redis->sent, link);
 		if (call->next)
 			call_defer(redis, call->job, call->next, call->ctx, CALL_DOWN);
-		free(call);
+		pool_free(call);
 	}
 	redis->sent_count = 0;
 }
@@ -74,7 +69,7 @@ void redis_run_deferred(struct redis *redis)
 
 		STAILQ_REMOVE_HEAD(&calls, link);
 		step = call->next(call->ctx, &reply);
-		free(call);
+		pool_free(call);
 		job_run(job, step);
 	}
 }
@@ -106,12 +101,11 @@ static bool reply_flatten(struct redis *redis, redisReply *reply, struct redis_r
 
 	if (n > redis->values_max) {
 		redis->values = xrealloc(redis->values, n * sizeof(*redis->values));
-		redis->digits = xrealloc(redis->digits, n * DIGITS_SIZE);
+		redis->digits = xrealloc(redis->digits, n * SPAN_DIGITS_MAX);
 		redis->values_max = n;
 	}
 	for (size_t i = 0; i < n; i++) {
 		const redisReply *element = array ? reply->element[i] : reply;
-		char *digits = redis->digits + i * DIGITS_SIZE;
 
 		switch (element->type) {
 		case REDIS_REPLY_STRING:
@@ -119,8 +113,7 @@ static bool reply_flatten(struct redis *redis, redisReply *reply, struct redis_r
 			redis->values[i] = (struct span){element->str, element->len};
 			break;
 		case REDIS_REPLY_INTEGER:
-			redis->values[i].p = digits;
-			redis->values[i].n = (size_t)snprintf(digits, DIGITS_SIZE, "%lld", element->integer);
+			redis->values[i] = span_digits(element->integer, redis->digits + i * SPAN_DIGITS_MAX);
 			break;
 		case REDIS_REPLY_NIL:
 			redis->values[i] = SPAN_ABSENT;
@@ -150,7 +143,7 @@ static bool call_heal(struct redis *redis, struct redis_call *call, const redisR
 	call->script = NULL;
 	if (!call_send(redis, call)) {
 		call_defer(redis, call->job, call->next, call->ctx, CALL_DOWN);
-		free(call);
+		pool_free(call);
 	}
 	return true;
 }
@@ -175,7 +168,7 @@ static void call_on_reply(redisAsyncContext *ac, void *r, void *privdata)
 	if (call_heal(redis, call, reply))
 		return;
 	if (!call->next) {
-		free(call);
+		pool_free(call);
 		return;
 	}
 	if (reply->type == REDIS_REPLY_ERROR)
@@ -184,7 +177,7 @@ static void call_on_reply(redisAsyncContext *ac, void *r, void *privdata)
 		flat.error = SPAN("unexpected reply");
 	job = call->job;
 	step = call->next(call->ctx, &flat);
-	free(call);
+	pool_free(call);
 	job_run(job, step);
 }
 
@@ -204,7 +197,7 @@ static enum step call_submit(struct redis *redis, struct redis_call *call)
 	call->deadline_ms = call_deadline(redis, call->job, clock_monotonic_ms());
 	if (!call_send(redis, call)) {
 		call_defer(redis, call->job, call->next, call->ctx, CALL_DOWN);
-		free(call);
+		pool_free(call);
 	}
 	return PARKED;
 }
@@ -265,7 +258,8 @@ enum step redis_script(struct redis *redis, struct job *job, enum script script,
 {
 	enum call_status refusal = call_refusal(redis, job);
 	size_t argc = 3 + key_count + arg_count;
-	size_t bytes = DIGITS_SIZE + spans_bytes(keys, key_count) + spans_bytes(args, arg_count);
+	struct span keys_digits = SPAN_DIGITS((int64_t)key_count);
+	size_t bytes = keys_digits.n + spans_bytes(keys, key_count) + spans_bytes(args, arg_count);
 	struct redis_call *call;
 	char *copy;
 
@@ -276,12 +270,9 @@ enum step redis_script(struct redis *redis, struct job *job, enum script script,
 	call = call_new(job, next, ctx, argc, bytes);
 	call->script = &script_texts[script];
 	copy = (char *)(call->argv_len + argc);
-	snprintf(copy, DIGITS_SIZE, "%zu", key_count);
-	call_set_words(call, 0,
-		       (const struct span[]){SPAN("EVALSHA"), span_of(call->script->sha1), span_of(copy)}, 3);
-	copy += DIGITS_SIZE;
+	call_set_words(call, 0, (const struct span[]){SPAN("EVALSHA"), span_of(call->script->sha1), keys_digits}, 3);
 	call_set_words(call, call_set_words(call, 3, keys, key_count), args, arg_count);
-	for (size_t i = 3; i < argc; i++) {
+	for (size_t i = 2; i < argc; i++) {
 		memcpy(copy, call->argv[i], call->argv_len[i]);
 		call->argv[i] = copy;
 		copy += call->argv_len[i];
@@ -314,7 +305,7 @@ void redis_command_before(struct redis *redis, struct job *job, size_t count, co
 	call_set_words(call, 0, words, count);
 	call->deadline_ms = INT64_MAX;
 	if (!call_send(redis, call))
-		free(call);
+		pool_free(call);
 }
 
 enum step redis_command_tracked(struct redis *redis, struct job *job, size_t count, const struct span *words,

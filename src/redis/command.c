@@ -8,7 +8,7 @@
 
 enum {
 	LARGE_MIN = 16 * 1024,
-	LENGTH_MAX = 24 /* of "$…\r\n" */
+	LENGTH_MAX = SPAN_DIGITS_MAX + 3 /* of "$…\r\n" */
 };
 
 static char *put(char *at, const char *bytes, size_t n)
@@ -19,13 +19,10 @@ static char *put(char *at, const char *bytes, size_t n)
 /* "$12\r\n" */
 static char *put_length(char *at, char kind, size_t length)
 {
-	char digits[LENGTH_MAX], *first = digits + sizeof(digits);
+	struct span digits = SPAN_DIGITS((int64_t)length);
 
-	do
-		*--first = (char)('0' + length % 10);
-	while (length /= 10);
 	*at++ = kind;
-	at = put(at, first, (size_t)(digits + sizeof(digits) - first));
+	at = put(at, digits.p, digits.n);
 	return put(at, "\r\n", 2);
 }
 
