@@ -83,11 +83,12 @@ void arena_deinit(struct arena *arena)
 	arena_init(arena);
 }
 
-/* Large ones come zeroed, and stand behind the head, whose rest stays in use. */
-static void *arena_alloc_large(struct arena *arena, size_t size)
+/* Large ones stand behind the head, whose rest stays in use. */
+static void *arena_take_large(struct arena *arena, size_t size)
 {
-	struct arena_block *block = pool_zalloc(size_add(sizeof(*block), size));
+	struct arena_block *block = pool_alloc(size_add(sizeof(*block), size));
 
+	block->next = NULL;
 	block->capacity = size;
 	arena->total += sizeof(*block) + size;
 	if (arena->head) {
@@ -119,26 +120,33 @@ static size_t size_rounded(size_t size)
 	return size_add(size ? size : 1, alignof(max_align_t) - 1) & ~(alignof(max_align_t) - 1);
 }
 
-void *arena_alloc(struct arena *arena, size_t size)
+void *arena_take(struct arena *arena, size_t size)
 {
 	size_t rounded = size_rounded(size);
+	void *p;
 
 	if (!arena->head || rounded > arena->head->capacity - arena->used) {
 		if (rounded > BLOCK_MIN / 2)
-			return arena_alloc_large(arena, rounded);
+			return arena_take_large(arena, rounded);
 		arena_add_block(arena);
 	}
-	void *p = arena->head->data + arena->used;
+	p = arena->head->data + arena->used;
 	arena->used += rounded;
-	return memset(p, 0, rounded);
+	return p;
+}
+
+void *arena_alloc(struct arena *arena, size_t size)
+{
+	return memset(arena_take(arena, size), 0, size);
 }
 
 char *arena_strdup(struct arena *arena, struct span s)
 {
-	char *copy = arena_alloc(arena, size_add(s.n, 1));
+	char *copy = arena_take(arena, size_add(s.n, 1));
 
 	if (s.n > 0)
 		memcpy(copy, s.p, s.n);
+	copy[s.n] = '\0';
 	return copy;
 }
 
@@ -163,7 +171,7 @@ char *arena_printf(struct arena *arena, const char *format, ...)
 	if ((size_t)n < room) {
 		arena->used += size_rounded((size_t)n + 1);
 	} else {
-		p = arena_alloc(arena, (size_t)n + 1);
+		p = arena_take(arena, (size_t)n + 1);
 		vsnprintf(p, (size_t)n + 1, format, again);
 	}
 	va_end(again);

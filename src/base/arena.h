@@ -23,6 +23,9 @@ void arena_deinit(struct arena *arena); /* frees everything that came from it */
 void *arena_alloc(struct arena *arena, size_t size) __attribute__((malloc, returns_nonnull));
 #define ARENA_NEW(arena, type) ((type *)arena_alloc((arena), sizeof(type)))
 
+/* The same, not zeroed: for what is written over at once. */
+void *arena_take(struct arena *arena, size_t size) __attribute__((malloc, returns_nonnull));
+
 /* NUL-terminated copies in the arena. */
 char *arena_strdup(struct arena *arena, struct span s);
 struct span arena_span(struct arena *arena, struct span s);

@@ -239,7 +239,7 @@ struct span json_decode_string(struct arena *arena, struct span value)
 	if (json_type(value) != JSON_STRING)
 		return SPAN_ABSENT;
 	inside = string_inside(value);
-	start = out = arena_alloc(arena, inside.n + 1); /* decoding never lengthens */
+	start = out = arena_take(arena, inside.n + 1); /* decoding never lengthens */
 	for (p = inside.p, end = p + inside.n; p < end;) {
 		escape = memchr(p, '\\', (size_t)(end - p));
 		escape = escape != NULL ? escape : end;
@@ -254,6 +254,7 @@ struct span json_decode_string(struct arena *arena, struct span value)
 			out += n;
 		}
 	}
+	*out = '\0';
 	return (struct span){start, (size_t)(out - start)};
 }
 

@@ -19,9 +19,10 @@ static void text_reserve(struct text *text, size_t more)
 		return;
 	while (capacity <= needed)
 		capacity *= 2;
-	char *p = arena_alloc(text->arena, capacity);
+	char *p = arena_take(text->arena, capacity);
 	if (text->n > 0)
 		memcpy(p, text->p, text->n);
+	p[text->n] = '\0';
 	text->p = p;
 	text->capacity = capacity;
 }
@@ -30,7 +31,8 @@ void text_init(struct text *text, struct arena *arena, size_t capacity)
 {
 	*text = (struct text){.arena = arena};
 	if (capacity > 0) {
-		text->p = arena_alloc(arena, capacity);
+		text->p = arena_take(arena, capacity);
+		text->p[0] = '\0';
 		text->capacity = capacity;
 	}
 }

@@ -20,13 +20,14 @@ static struct span key_in(struct arena *arena, unsigned partition, struct span k
 {
 	const struct span begin = SPAN("debrief:{p"), end = SPAN("}:");
 	const struct span digits = SPAN_DIGITS(partition);
-	char *key = arena_alloc(arena, begin.n + digits.n + end.n + kind.n + 1 + id.n + 1);
+	char *key = arena_take(arena, begin.n + digits.n + end.n + kind.n + 1 + id.n + 1);
 	char *at = put(put(put(put(key, begin), digits), end), kind);
 
 	if (id.p) {
 		*at++ = ':';
 		at = put(at, id);
 	}
+	*at = '\0';
 	return (struct span){key, (size_t)(at - key)};
 }
 
