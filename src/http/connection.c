@@ -241,6 +241,19 @@ void http_connection_answered(struct http_connection *connection, struct evhttp_
 			      options->body_timeout_ms + (int64_t)n / options->send_rate);
 }
 
+/* libevent would wait for epoll's word first, and then write 16 KB a turn. What the socket doesn't take now, and an
+ * error, are left to it. Once all is written evhttp is told so, later in this turn: it may free the connection. */
+void http_connection_write(struct http_connection *connection)
+{
+	struct evbuffer *output = bufferevent_get_output(connection->bev);
+
+	evbuffer_unfreeze(output, 1);
+	(void)evbuffer_write(output, connection->fd);
+	evbuffer_freeze(output, 1);
+	if (evbuffer_get_length(output) == 0)
+		bufferevent_trigger(connection->bev, EV_WRITE, BEV_TRIG_IGNORE_WATERMARKS | BEV_TRIG_DEFER_CALLBACKS);
+}
+
 /* ── deadlines ──────────────────────────────────────────────────────────────────────── */
 
 static void give_up(struct http_connection *connection)

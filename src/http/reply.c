@@ -113,8 +113,10 @@ static void send_buffered(struct http_exchange *ex, int status, const char *cont
 		http_head_add(ex, "Content-Type", content_type);
 	http_head_give(ex);
 	evhttp_send_reply(evreq, status, http_status_title(status), NULL);
-	if (ex->connection != NULL) /* else evhttp has dropped the reply, and the request */
+	if (ex->connection != NULL) { /* else evhttp has dropped the reply, and the request */
 		http_connection_answered(ex->connection, evreq);
+		http_connection_write(ex->connection);
+	}
 	http_exchange_answered(ex, status);
 }
 
