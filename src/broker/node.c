@@ -4,6 +4,7 @@
 #include <event2/event.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -316,6 +317,18 @@ static void node_raise_descriptors(const struct config *config)
 			  (long long)config->connections_max);
 }
 
+/* A worker's heap would be given back to the kernel whenever a burst of bodies has been answered, page by page, and be
+ * faulted in again by the next. */
+static void node_set_heap(void)
+{
+#ifdef __GLIBC__
+	enum { KEPT = 8 << 20, MAPPED_MIN = 4 << 20 };
+
+	mallopt(M_TRIM_THRESHOLD, KEPT);
+	mallopt(M_MMAP_THRESHOLD, MAPPED_MIN);
+#endif
+}
+
 int node_run(struct config *config, node_reload_cb *reload, void *arg)
 {
 	struct node node = {.reload = reload, .reload_arg = arg, .sockets = {-1, -1}};
@@ -323,6 +336,7 @@ int node_run(struct config *config, node_reload_cb *reload, void *arg)
 
 	/* before libevent has allocated anything */
 	http_use_pool();
+	node_set_heap();
 	node.admin.started_ms = clock_wall_ms();
 	node_add_config(&node, config);
 	node_raise_descriptors(config);
