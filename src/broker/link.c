@@ -25,77 +25,6 @@ static STEP link_end(struct link *link, enum link_result result, const char *err
 	return link->done(link->ctx);
 }
 
-/* The value of a script's first word, or a store that is away. */
-static bool redis_answered(struct link *link, const struct redis_reply *reply)
-{
-	if (reply->status == CALL_OK && reply->n > 0)
-		return true;
-	link->error = arena_printf(&link->job->arena, "redis: %s: %.*s", call_status_name(reply->status),
-				   SPAN_ARG(reply->error));
-	return false;
-}
-
-static bool ledger_answered(struct link *link, const struct postgres_reply *reply)
-{
-	if (reply->status == CALL_OK && postgres_row_count(reply->rows[0]) > 0)
-		return true;
-	link->error = arena_printf(&link->job->arena, "ledger: %s: %s", call_status_name(reply->status),
-				   reply->error ? reply->error : "no row");
-	if (link->may_force)
-		link->forced = true;
-	return false;
-}
-
-/* `id` is what the key is of. All know when their partition was emptied; some write its journal. */
-static STEP script(struct link *link, enum script name, struct span id, struct span key, size_t count,
-		   const struct span *words, redis_step *next)
-{
-	const struct config *config = link->worker->config;
-	struct arena *arena = &link->job->arena;
-	struct journal_keys journal = keys_of_journal(arena, partition_of(id, config->partitions));
-	struct span keys[] = {key, journal.emptied, journal.stream, journal.bytes};
-	struct span args[2 + LINK_WORDS_MAX] = {
-		span_of(redis_replid(link->worker->redis)),
-		SPAN_DIGITS(config->session_ttl_secs * 1000),
-	};
-
-	memcpy(args + 2, words, count * sizeof(*words));
-	return redis_script(link->worker->redis, link->job, name, name == SCRIPT_SESSION_INDEX && link->journal ? 4 : 2, keys,
-			    2 + count, args, next, link);
-}
-
-static STEP read_facts(struct link *link, enum statement statement, size_t count, const char *const *params,
-		       postgres_step *next)
-{
-	struct postgres_query query = {.statement = statement, .param_count = count, .params = params};
-
-	metrics_count(&link->worker->metrics, METRIC_HYDRATION);
-	return postgres_submit_until(link->worker->ledger_reader, link->job, link->ledger_until_ms, NULL, 1, &query, next,
-				     link);
-}
-
-static STEP read_facts_of(struct link *link, enum statement statement, struct span id, postgres_step *next)
-{
-	const char *param = arena_strdup(&link->job->arena, id);
-
-	return read_facts(link, statement, 1, &param, next);
-}
-
-static struct span keep(struct link *link, struct span value)
-{
-	return arena_span(&link->job->arena, value);
-}
-
-void link_note_times(struct link *link, const struct redis_reply *reply)
-{
-	int64_t emptied_ms, now_ms;
-
-	if (link->began_ms == 0 && span_to_int64(reply->v[reply->n - 1], &now_ms))
-		link->began_ms = now_ms;
-	if (span_to_int64(reply->v[reply->n - 2], &emptied_ms) && emptied_ms > link->emptied_ms)
-		link->emptied_ms = emptied_ms;
-}
-
 /* ── save: check the claim → session index → visits → decisions ─────────────────────── */
 
 static STEP session_start(struct link *link);
@@ -121,17 +50,17 @@ static STEP session_start(struct link *link)
 	struct span words[LINK_SESSION_WORDS];
 
 	link_session_words(link, words);
-	return script(link, SCRIPT_SESSION_INDEX, link->sid,
-		      key_of_session(&link->job->arena, link->worker->config->partitions, link->sid),
-		      LINK_SESSION_WORDS, words, session_on_reply);
+	return link_script(link, SCRIPT_SESSION_INDEX, link->sid,
+			   key_of_session(&link->job->arena, link->worker->config->partitions, link->sid),
+			   LINK_SESSION_WORDS, words, session_on_reply);
 }
 
 static enum step session_on_facts(void *ctx, const struct postgres_reply *reply)
 {
 	struct link *link = ctx;
 
-	if (ledger_answered(link, reply))
-		link->hydrate = keep(link, postgres_value(reply->rows[0], 0, 0));
+	if (link_ledger_answered(link, reply))
+		link->hydrate = link_keep(link, postgres_value(reply->rows[0], 0, 0));
 	else if (!link->forced)
 		return link_end(link, LINK_LEDGER_AWAY, link->error);
 	return session_start(link);
@@ -141,11 +70,11 @@ static enum step session_on_facts(void *ctx, const struct postgres_reply *reply)
 static void session_plan_visits(struct link *link, const struct redis_reply *reply)
 {
 	struct span claim = json_decode_string(&link->job->arena, json_member(link->session, "claim"));
-	struct json_iter iter = json_iter(keep(link, reply->v[2]));
+	struct json_iter iter = json_iter(link_keep(link, reply->v[2]));
 	struct span name, value;
 
 	if (reply->v[3].n > 0)
-		link_visit_unclaim(link, keep(link, reply->v[3]), link->sid);
+		link_visit_unclaim(link, link_keep(link, reply->v[3]), link->sid);
 	if (claim.p)
 		link_visit_claim(link, claim, link->session);
 	while (json_next(&iter, &name, &value))
@@ -158,17 +87,17 @@ static enum step session_on_reply(void *ctx, const struct redis_reply *reply)
 {
 	struct link *link = ctx;
 
-	if (!redis_answered(link, reply))
+	if (!link_redis_answered(link, reply))
 		return link_end(link, LINK_REDIS_AWAY, link->error);
 	if (span_is(reply->v[0], "CONFLICT"))
 		return link_end(link, LINK_SESSION_TAKEN, NULL);
 	if (span_is(reply->v[0], "HYDRATE"))
-		return read_facts_of(link, STATEMENT_SESSION_FACTS, link->sid, session_on_facts);
+		return link_read_facts_of(link, STATEMENT_SESSION_FACTS, link->sid, session_on_facts);
 
 	link_note_times(link, reply);
 	journal_size_note(link->worker->journal, partition_of(link->sid, link->worker->config->partitions), reply->v[5]);
-	link->session = keep(link, reply->v[1]);
-	link->entry = keep(link, reply->v[4]);
+	link->session = link_keep(link, reply->v[1]);
+	link->entry = link_keep(link, reply->v[4]);
 	if (!link->user) {
 		/* a webhook: who owns the session that it names is a fact about the conversation */
 		struct span owner = json_decode_string(&link->job->arena, json_member(link->session, "user"));
@@ -197,9 +126,9 @@ static STEP visit_start(struct link *link)
 	struct span words[LINK_VISIT_WORDS];
 
 	link_visit_words(link, words);
-	return script(link, SCRIPT_CONVERSATION_INDEX, link->visits->cid,
-		      key_of_conversation(&link->job->arena, link->worker->config->partitions, link->visits->cid),
-		      LINK_VISIT_WORDS, words, visit_on_reply);
+	return link_script(link, SCRIPT_CONVERSATION_INDEX, link->visits->cid,
+			   key_of_conversation(&link->job->arena, link->worker->config->partitions, link->visits->cid),
+			   LINK_VISIT_WORDS, words, visit_on_reply);
 }
 
 STEP link_visit_next(struct link *link, enum step (*visited)(struct link *link))
@@ -212,8 +141,8 @@ static enum step visit_on_facts(void *ctx, const struct postgres_reply *reply)
 {
 	struct link *link = ctx;
 
-	if (ledger_answered(link, reply))
-		link->visits->hydrate = keep(link, postgres_value(reply->rows[0], 0, 0));
+	if (link_ledger_answered(link, reply))
+		link->visits->hydrate = link_keep(link, postgres_value(reply->rows[0], 0, 0));
 	else if (!link->forced)
 		return link_end(link, LINK_LEDGER_AWAY, link->error);
 	return visit_start(link);
@@ -227,8 +156,8 @@ static void visit_give(struct link *link, const struct redis_reply *reply)
 	const char *owner = arena_strdup(&link->job->arena, reply->v[1]);
 	struct span session_user = json_decode_string(&link->job->arena, json_member(link->session, "user"));
 
-	link_user_add_conversation(link, owner, link->visits->cid, keep(link, reply->v[4]), reply->v[3],
-				   keep(link, reply->v[5]));
+	link_user_add_conversation(link, owner, link->visits->cid, link_keep(link, reply->v[4]), reply->v[3],
+				   link_keep(link, reply->v[5]));
 	if (span_is(session_user, owner))
 		link_user_add_session(link, owner, link->session);
 }
@@ -241,7 +170,7 @@ static void visit_correct_ledger(struct link *link, const struct redis_reply *re
 
 	if (holder.p && reply->v[4].n > 0 && !span_eq(holder, reply->v[1]))
 		link_user_remove(link, arena_strdup(&link->job->arena, holder), link->visits->cid, reply->v[3],
-				 keep(link, reply->v[4]));
+				 link_keep(link, reply->v[4]));
 }
 
 /* On a repeat: whoever got it the first time, into a bucket that Redis had just lost, and is not its
@@ -250,7 +179,7 @@ static void visit_take_back(struct link *link, const struct redis_reply *reply)
 {
 	for (struct link_gift *gift = link->gifts; gift && reply->v[4].n > 0; gift = gift->next)
 		if (span_eq(gift->cid, link->visits->cid) && !span_is(reply->v[1], gift->user))
-			link_user_remove(link, gift->user, gift->cid, reply->v[3], keep(link, reply->v[4]));
+			link_user_remove(link, gift->user, gift->cid, reply->v[3], link_keep(link, reply->v[4]));
 }
 
 static enum step visit_on_reply(void *ctx, const struct redis_reply *reply)
@@ -258,14 +187,14 @@ static enum step visit_on_reply(void *ctx, const struct redis_reply *reply)
 	struct link *link = ctx;
 	struct link_visit *visit = link->visits;
 
-	if (!redis_answered(link, reply))
+	if (!link_redis_answered(link, reply))
 		return link_end(link, LINK_REDIS_AWAY, link->error);
 	if (span_is(reply->v[0], "CONFLICT"))
 		return link_end(link, LINK_CONVERSATION_TAKEN, NULL);
 	if (span_is(reply->v[0], "FULL"))
 		return link_end(link, LINK_FULL, NULL);
 	if (span_is(reply->v[0], "HYDRATE"))
-		return read_facts_of(link, STATEMENT_CONVERSATION_FACTS, visit->cid, visit_on_facts);
+		return link_read_facts_of(link, STATEMENT_CONVERSATION_FACTS, visit->cid, visit_on_facts);
 
 	link_note_times(link, reply);
 	if (visit->check) {
@@ -277,11 +206,11 @@ static enum step visit_on_reply(void *ctx, const struct redis_reply *reply)
 		visit->former = arena_strdup(&link->job->arena, reply->v[2]);
 		return decide_start(link,
 				    link_user_remove(link, visit->former, visit->cid, reply->v[3],
-						     keep(link, reply->v[4])),
+						     link_keep(link, reply->v[4])),
 				    visit_start);
 	}
-	link->owner = keep(link, reply->v[1]);
-	link->epoch = keep(link, reply->v[3]);
+	link->owner = link_keep(link, reply->v[1]);
+	link->epoch = link_keep(link, reply->v[3]);
 	if (!visit->former)
 		visit_correct_ledger(link, reply);
 	if (link->repeats > 0)
@@ -302,9 +231,9 @@ static STEP decide_call(struct link *link)
 	struct span words[LINK_DECIDE_WORDS];
 
 	link_decide_words(link, user, words);
-	return script(link, SCRIPT_DECIDE, span_of(user->user),
-		      key_of_user(&link->job->arena, link->worker->config->partitions, user->user), LINK_DECIDE_WORDS,
-		      words, decide_on_reply);
+	return link_script(link, SCRIPT_DECIDE, span_of(user->user),
+			   key_of_user(&link->job->arena, link->worker->config->partitions, user->user), LINK_DECIDE_WORDS,
+			   words, decide_on_reply);
 }
 
 static STEP decide_start(struct link *link, struct link_user *user, enum step (*decided)(struct link *link))
@@ -328,9 +257,9 @@ static enum step decide_on_facts(void *ctx, const struct postgres_reply *reply)
 	struct link *link = ctx;
 	struct span facts;
 
-	if (!ledger_answered(link, reply))
+	if (!link_ledger_answered(link, reply))
 		return link->forced ? decide_call(link) : link_end(link, LINK_LEDGER_AWAY, link->error);
-	facts = keep(link, postgres_value(reply->rows[0], 0, 0));
+	facts = link_keep(link, postgres_value(reply->rows[0], 0, 0));
 	if (span_is(json_member(facts, "more"), "true"))
 		return link_end(link, LINK_FULL, NULL);
 	link_user_hydrate(link->deciding, facts);
@@ -346,7 +275,7 @@ static STEP decide_read(struct link *link, struct span ranges, struct span ask_a
 	user->ranges = span_of(params[1]);
 	if (++user->rounds > HYDRATE_ROUNDS_MAX)
 		return link_end(link, LINK_FULL, NULL);
-	return read_facts(link, STATEMENT_USER_FACTS, 6, params, decide_on_facts);
+	return link_read_facts(link, STATEMENT_USER_FACTS, 6, params, decide_on_facts);
 }
 
 static enum step decide_on_reply(void *ctx, const struct redis_reply *reply)
@@ -354,7 +283,7 @@ static enum step decide_on_reply(void *ctx, const struct redis_reply *reply)
 	struct link *link = ctx;
 	struct link_user *user = link->deciding;
 
-	if (!redis_answered(link, reply))
+	if (!link_redis_answered(link, reply))
 		return link_end(link, LINK_REDIS_AWAY, link->error);
 	if (span_is(reply->v[0], "FULL"))
 		return link_end(link, LINK_FULL, NULL);
@@ -364,10 +293,10 @@ static enum step decide_on_reply(void *ctx, const struct redis_reply *reply)
 	link->unpinned = link->unpinned || !link->forced;
 	user->pending = false;
 	user->hydrate.n = 0;
-	user->revision = keep(link, reply->v[1]);
-	user->decision = keep(link, reply->v[2]);
+	user->revision = link_keep(link, reply->v[1]);
+	user->decision = link_keep(link, reply->v[2]);
 	if (link->view_sid.p)
-		link->view = keep(link, reply->v[3]);
+		link->view = link_keep(link, reply->v[3]);
 	return link->decided(link);
 }
 

@@ -50,6 +50,17 @@ void link_session_words(const struct link *link, struct span words[LINK_SESSION_
 void link_visit_words(struct link *link, struct span words[LINK_VISIT_WORDS]);
 void link_decide_words(struct link *link, const struct link_user *user, struct span words[LINK_DECIDE_WORDS]);
 
+/* link_calls.c. `id` is what the key is of. */
+STEP link_script(struct link *link, enum script name, struct span id, struct span key, size_t count,
+		 const struct span *words, redis_step *next);
+STEP link_read_facts(struct link *link, enum statement statement, size_t count, const char *const *params,
+		     postgres_step *next);
+STEP link_read_facts_of(struct link *link, enum statement statement, struct span id, postgres_step *next);
+/* False, and link->error, if the store is away; of the ledger, link->forced too if that may be. */
+bool link_redis_answered(struct link *link, const struct redis_reply *reply);
+bool link_ledger_answered(struct link *link, const struct postgres_reply *reply);
+struct span link_keep(struct link *link, struct span value); /* in the job's arena */
+
 /* From the beginning; what the ledger said then is not what it would say now. */
 STEP link_start_again(struct link *link);
 STEP link_visit_next(struct link *link, enum step (*visited)(struct link *link));
