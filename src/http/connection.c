@@ -241,8 +241,14 @@ void http_connection_answered(struct http_connection *connection, struct evhttp_
 			      options->body_timeout_ms + (int64_t)n / options->send_rate);
 }
 
+bool http_connection_is_flushed(const struct http_connection *connection)
+{
+	return evbuffer_get_length(bufferevent_get_output(connection->bev)) == 0;
+}
+
 /* libevent would wait for epoll's word first, and then write 16 KB a turn. What the socket doesn't take now, and an
- * error, are left to it. Once all is written evhttp is told so, later in this turn: it may free the connection. */
+ * error, are left to it. Once all is written evhttp is told so, later in this turn: it may free the connection. Were there
+ * something before the reply, such as "100 Continue", its own word of that might be on the way as well. */
 void http_connection_write(struct http_connection *connection)
 {
 	struct evbuffer *output = bufferevent_get_output(connection->bev);

@@ -94,7 +94,9 @@ void http_connection_begin(struct http_connection *connection, struct http_excha
 /* Whether what came behind the request being answered can't be read. */
 bool http_connection_must_close(const struct http_connection *connection);
 void http_connection_answered(struct http_connection *connection, struct evhttp_request *evreq);
-/* Writes what evhttp has of a reply, as much as goes. */
+/* Whether the kernel has all that evhttp has written so far. */
+bool http_connection_is_flushed(const struct http_connection *connection);
+/* Writes what evhttp has of a reply, as much as goes. Only if nothing was there before it. */
 void http_connection_write(struct http_connection *connection);
 void http_connection_close(struct http_connection *connection); /* frees it */
 /* `kept` bytes are still held, the rest no more. */

@@ -106,6 +106,7 @@ static void add_content_length(struct http_exchange *ex, size_t n)
 static void send_buffered(struct http_exchange *ex, int status, const char *content_type)
 {
 	struct evhttp_request *evreq = ex->evreq;
+	bool alone = ex->connection != NULL && http_connection_is_flushed(ex->connection);
 
 	request_watch(&ex->req, NULL, NULL);
 	http_add_common_headers(ex);
@@ -115,7 +116,8 @@ static void send_buffered(struct http_exchange *ex, int status, const char *cont
 	evhttp_send_reply(evreq, status, http_status_title(status), NULL);
 	if (ex->connection != NULL) { /* else evhttp has dropped the reply, and the request */
 		http_connection_answered(ex->connection, evreq);
-		http_connection_write(ex->connection);
+		if (alone)
+			http_connection_write(ex->connection);
 	}
 	http_exchange_answered(ex, status);
 }

@@ -3,7 +3,7 @@
  *
  * The connection is an explicit machine: RESTING → CONNECTING → PREPARING (AUTH,
  * SELECT, INFO, SCRIPT LOAD) → READY; any failure → RESTING, with growing, jittered
- * delays. All calls of one loop turn leave in one write. The only room that knows
+ * delays. All calls of one loop turn leave in one write, at its end; large values at once. The only room that knows
  * hiredis. */
 #ifndef DEBRIEF_REDIS_REDIS_H
 #define DEBRIEF_REDIS_REDIS_H

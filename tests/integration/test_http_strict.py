@@ -135,6 +135,29 @@ def test_an_expectation_that_nobody_meets(lab):
         assert client.reply().status == 417
 
 
+def test_bodies_that_are_announced(lab):
+    """Whether or not the client waits for 100, and whatever of the body comes with the head: each request has its
+    own reply, and the next one comes behind it."""
+    head = POST + "Content-Length: 40000\r\nExpect: 100-continue\r\nX-Request-Id: r%d\r\n\r\n"
+    body = "x" * 40_000
+    with Raw(lab.nodes[0]) as client:
+        for number in range(100):
+            if number % 4 == 0:
+                client.send(head % number)
+                assert client.reply().status == 100
+                client.send(body)
+            elif number % 4 == 1:
+                client.send(head % number, body)
+            elif number % 4 == 2:
+                client.send(head % number + body[:1], body[1:])
+            else:
+                client.send(head % number + body)
+            reply = client.reply()
+            if reply.status == 100:
+                reply = client.reply()
+            assert (reply.status, reply.headers["x-request-id"]) == (401, f"r{number}")
+
+
 def test_what_is_odd_but_clear_is_taken(api, lab):
     """White space around values, names in any case, HTTP/1.0, an empty value, several in one packet."""
     with Raw(lab.nodes[0]) as client:
