@@ -31,7 +31,7 @@ static void sweep_end(struct job *job)
 {
 	struct sweep *sweep = (struct sweep *)job;
 
-	sweep->done(sweep->arg, sweep->finished);
+	sweep->done(sweep->arg, sweep);
 	arena_deinit(&job->arena);
 	free(sweep);
 }

@@ -20,18 +20,20 @@ struct sweep {
 	unsigned partition; /* of the journal, and */
 	struct span entry;  /* where it is in there */
 	struct span body;
-	/* called once, before the sweep is freed: false if a store was away and it must be done again */
-	void (*done)(void *arg, bool finished);
+	int64_t read_ms;    /* when it was read there, by the clock of Redis */
+	size_t bytes;       /* what its fact takes */
+	/* called once, before the sweep is freed; unless it is finished a store was away, and it must be done again */
+	void (*done)(void *arg, const struct sweep *sweep);
 	void *arg;
-	/* between steps */
 	bool finished;
+	/* between steps */
 	struct conversation conversation;
 	struct link link;
 	struct ledger_write ledger;
 	struct span hash;
 };
 
-/* Begins one; `what` holds its kind, spans (copied), partition, done and arg. */
+/* Begins one; `what` holds its kind, spans (copied), and what else is set there. */
 void sweep_start(struct worker *worker, const struct sweep *what);
 
 #endif
