@@ -82,14 +82,18 @@ STEP journal_append(struct worker *worker, struct job *job, const struct convers
 	return redis_script(worker->redis, job, SCRIPT_JOURNAL_APPEND, 5, keys, 7, args, next, ctx);
 }
 
-STEP journal_strike(struct worker *worker, struct job *job, unsigned partition, struct span entry, struct span body,
-		    redis_step *next, void *ctx)
+STEP journal_strike(struct worker *worker, struct job *job, unsigned partition, size_t count, const struct span *entries,
+		    const struct span *bodies, redis_step *next, void *ctx)
 {
-	struct journal_keys journal = keys_of_journal(&job->arena, partition);
-	struct span keys[] = {journal.stream, journal.bytes, journal.interviews, journal.emptied,
-			      key_of_body(&job->arena, partition, body)};
+	struct arena *arena = &job->arena;
+	struct journal_keys journal = keys_of_journal(arena, partition);
+	struct span keys[4 + JOURNAL_STRIKES_MAX] = {journal.stream, journal.bytes, journal.interviews, journal.emptied};
+	size_t key_count = 4;
 
-	return redis_script(worker->redis, job, SCRIPT_JOURNAL_STRIKE, body.n > 0 ? 5 : 4, keys, 1, &entry, next, ctx);
+	for (size_t i = 0; i < count; i++)
+		if (bodies[i].n > 0)
+			keys[key_count++] = key_of_body(arena, partition, bodies[i]);
+	return redis_script(worker->redis, job, SCRIPT_JOURNAL_STRIKE, key_count, keys, count, entries, next, ctx);
 }
 
 STEP journal_find(struct worker *worker, struct job *job, const struct uuid *interview_id, redis_step *next, void *ctx)

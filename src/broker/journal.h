@@ -36,9 +36,10 @@ bool journal_may_hide(const struct worker *worker);
 /* Calls; the replies are the scripts' (lua/journal_*.lua). */
 STEP journal_append(struct worker *worker, struct job *job, const struct conversation *conversation, struct span body,
 		    redis_step *next, void *ctx);
-/* `body`: its name, empty of a save. */
-STEP journal_strike(struct worker *worker, struct job *job, unsigned partition, struct span entry, struct span body,
-		    redis_step *next, void *ctx);
+/* At most JOURNAL_STRIKES_MAX at once; `bodies`: their names, empty of saves. */
+enum { JOURNAL_STRIKES_MAX = 64 };
+STEP journal_strike(struct worker *worker, struct job *job, unsigned partition, size_t count, const struct span *entries,
+		    const struct span *bodies, redis_step *next, void *ctx);
 STEP journal_find(struct worker *worker, struct job *job, const struct uuid *interview_id, redis_step *next, void *ctx);
 /* The body of that name; absent when its entry was struck. */
 STEP journal_body(struct worker *worker, struct job *job, unsigned partition, struct span name, redis_step *next, void *ctx);

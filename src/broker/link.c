@@ -44,11 +44,14 @@ STEP link_save(struct link *link, const char *user, struct span sid, struct span
 /* ── session index ──────────────────────────────────────────────────────────────────── */
 
 static enum step session_on_reply(void *ctx, const struct redis_reply *reply);
+static enum step session_on_facts(void *ctx, const struct postgres_reply *reply);
 
 static STEP session_start(struct link *link)
 {
 	struct span words[LINK_SESSION_WORDS];
 
+	if (link->ledger_first && !link->hydrate.p)
+		return link_read_facts_of(link, STATEMENT_SESSION_FACTS, link->sid, session_on_facts);
 	link_session_words(link, words);
 	return link_script(link, SCRIPT_SESSION_INDEX, link->sid,
 			   key_of_session(&link->job->arena, link->worker->config->partitions, link->sid),
@@ -83,6 +86,22 @@ static void session_plan_visits(struct link *link, const struct redis_reply *rep
 
 static STEP decide_all(struct link *link);
 
+/* A webhook: who owns the session that it names is a fact about the conversation. */
+static STEP conversation_on_session(struct link *link)
+{
+	struct span owner = json_decode_string(&link->job->arena, json_member(link->session, "user"));
+
+	if (owner.p) {
+		struct span content = json_member(link->facts, "content");
+		struct span named = json_decode_string(&link->job->arena, json_member(content, "named_user"));
+
+		if (named.p && !span_eq(named, owner) && link->repeats == 0)
+			metrics_count(&link->worker->metrics, METRIC_LINK_CONFLICT);
+		link_visit_name_owner(link, link->sid, owner);
+	}
+	return link_visit_next(link, decide_all);
+}
+
 static enum step session_on_reply(void *ctx, const struct redis_reply *reply)
 {
 	struct link *link = ctx;
@@ -98,20 +117,8 @@ static enum step session_on_reply(void *ctx, const struct redis_reply *reply)
 	journal_size_note(link->worker->journal, partition_of(link->sid, link->worker->config->partitions), reply->v[5]);
 	link->session = link_keep(link, reply->v[1]);
 	link->entry = link_keep(link, reply->v[4]);
-	if (!link->user) {
-		/* a webhook: who owns the session that it names is a fact about the conversation */
-		struct span owner = json_decode_string(&link->job->arena, json_member(link->session, "user"));
-
-		if (owner.p) {
-			struct span content = json_member(link->facts, "content");
-			struct span named = json_decode_string(&link->job->arena, json_member(content, "named_user"));
-
-			if (named.p && !span_eq(named, owner) && link->repeats == 0)
-				metrics_count(&link->worker->metrics, METRIC_LINK_CONFLICT);
-			link_visit_name_owner(link, link->sid, owner);
-		}
-		return link_visit_next(link, decide_all);
-	}
+	if (!link->user)
+		return conversation_on_session(link);
 	link_user_add_session(link, link->user, link->session);
 	session_plan_visits(link, reply);
 	return link_visit_next(link, decide_all);
@@ -120,11 +127,14 @@ static enum step session_on_reply(void *ctx, const struct redis_reply *reply)
 /* ── conversation index: one visit a conversation ───────────────────────────────────── */
 
 static enum step visit_on_reply(void *ctx, const struct redis_reply *reply);
+static enum step visit_on_facts(void *ctx, const struct postgres_reply *reply);
 
 static STEP visit_start(struct link *link)
 {
 	struct span words[LINK_VISIT_WORDS];
 
+	if (link->ledger_first && !link->visits->hydrate.p)
+		return link_read_facts_of(link, STATEMENT_CONVERSATION_FACTS, link->visits->cid, visit_on_facts);
 	link_visit_words(link, words);
 	return link_script(link, SCRIPT_CONVERSATION_INDEX, link->visits->cid,
 			   key_of_conversation(&link->job->arena, link->worker->config->partitions, link->visits->cid),
@@ -313,7 +323,7 @@ static STEP conversation_start(struct link *link, bool with_facts)
 		return link_visit_next(link, decide_all);
 	link->sid = named;
 	link->named_by = cid;
-	return session_start(link);
+	return link->session.p ? conversation_on_session(link) : session_start(link);
 }
 
 STEP link_fact(struct link *link, const char *user, struct span sid, struct span fact)

@@ -48,11 +48,14 @@ struct link {
 	bool journal;            /* save: the script that stamps the fact puts it into the journal */
 	int64_t ledger_until_ms; /* monotonic: facts are not waited for any longer */
 	struct span pin;         /* "s:…" or "c:…": the fact that only the journal has, if it does: pinned when forced */
+	bool ledger_first;       /* the indexes are likely to miss facts: asks the ledger before it asks them */
+	int64_t began_ms;        /* by the clock of Redis, before anything was read; 0 until its first reply */
 	/* what came of it; spans live in the job's arena */
 	enum link_result result;
 	const char *error;       /* for the log, when a store was away */
 	struct link_user *users; /* by id: the order in which their rows are locked */
-	struct span session;     /* save: the merged session fact */
+	struct span session;     /* the merged session fact. Of a webhook it may be set before: as the index has it, which
+				    knows already that this conversation names it; "" if nobody saved it yet */
 	struct span entry;       /* save: its entry in the journal; empty: it is in none */
 	struct span owner;       /* conversation: whose it is; empty: nobody's yet */
 	struct span epoch;       /* … since when, in the order of its owners */
@@ -75,7 +78,6 @@ struct link {
 	enum step (*decided)(struct link *link); /* what follows on that decision */
 	int64_t floor;
 	char replid[48];         /* of Redis, when the link began */
-	int64_t began_ms;        /* by the clock of Redis; 0 until its first reply */
 	int64_t emptied_ms;      /* the latest that any partition in play was found empty */
 };
 
@@ -107,6 +109,8 @@ bool link_was_emptied(const struct link *link);
  * or have come back older, while they were on their way, and been filled from a ledger without them. If
  * so link->lost is set, and the link must be run again (link_repeat()). */
 STEP link_confirm(struct link *link, enum step (*done)(void *ctx), void *ctx);
+/* The same for who has asked already: `emptied` is when a partition was, as it says now; absent: Redis is away. */
+void link_note_confirm(struct link *link, struct span emptied);
 /* The same for a save that the ledger has now: its entry is struck out of the journal on the way. */
 STEP link_strike(struct link *link, enum step (*done)(void *ctx), void *ctx);
 enum { LINK_REPEATS_MAX = 5 };
@@ -124,7 +128,7 @@ STEP link_again(struct link *link, int64_t floor);
 
 /* The ledger has not taken what this link is about: pins it in the bucket of its user. */
 STEP link_pin(struct link *link, enum step (*done)(void *ctx), void *ctx);
-/* It has: the pin goes, if there is one. */
-STEP link_unpin(struct link *link, enum step (*done)(void *ctx), void *ctx);
+/* It has: the pin goes, if there is one. Nobody waits for that. */
+void link_unpin(struct link *link);
 
 #endif

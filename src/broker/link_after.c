@@ -10,20 +10,23 @@ bool link_was_emptied(const struct link *link)
 	return link->emptied_ms >= link->began_ms || strcmp(link->replid, redis_replid(link->worker->redis)) != 0;
 }
 
-/* `emptied`: when the partition was, as it says now. */
-static STEP confirm_end(struct link *link, enum call_status status, struct span emptied)
+void link_note_confirm(struct link *link, struct span emptied)
 {
 	int64_t emptied_ms;
 
 	/* when Redis is away now, it tells by its replid how it came back */
-	if (status == CALL_OK && link->repeats < LINK_REPEATS_MAX)
+	if (emptied.p && link->repeats < LINK_REPEATS_MAX)
 		link->lost = link_was_emptied(link) || !span_to_int64(emptied, &emptied_ms) || emptied_ms >= link->began_ms;
-	return link->done(link->ctx);
 }
 
 static enum step confirm_on_reply(void *ctx, const struct redis_reply *reply)
 {
-	return confirm_end(ctx, reply->status, reply->status == CALL_OK ? reply->v[0] : SPAN_ABSENT);
+	struct link *link = ctx;
+
+	/* it went with all other keys, if it isn't there */
+	if (reply->status == CALL_OK)
+		link_note_confirm(link, reply->v[0].p ? reply->v[0] : SPAN(""));
+	return link->done(link->ctx);
 }
 
 STEP link_confirm(struct link *link, enum step (*done)(void *ctx), void *ctx)
@@ -43,9 +46,10 @@ static enum step strike_on_reply(void *ctx, const struct redis_reply *reply)
 	struct worker *worker = link->worker;
 
 	if (reply->status != CALL_OK) /* it stays, and the sweeper finds that the ledger has it */
-		return confirm_end(link, reply->status, SPAN_ABSENT);
+		return link->done(link->ctx);
 	journal_size_note(worker->journal, partition_of(link->sid, worker->config->partitions), reply->v[1]);
-	return confirm_end(link, CALL_OK, reply->v[2]);
+	link_note_confirm(link, reply->v[2]);
+	return link->done(link->ctx);
 }
 
 STEP link_strike(struct link *link, enum step (*done)(void *ctx), void *ctx)
@@ -58,8 +62,8 @@ STEP link_strike(struct link *link, enum step (*done)(void *ctx), void *ctx)
 	link->ctx = ctx;
 	link->lost = false;
 	link->entry = SPAN_ABSENT;
-	return journal_strike(link->worker, link->job, partition_of(link->sid, link->worker->config->partitions), entry,
-			      SPAN_ABSENT, strike_on_reply, link);
+	return journal_strike(link->worker, link->job, partition_of(link->sid, link->worker->config->partitions), 1, &entry,
+			      &SPAN_ABSENT, strike_on_reply, link);
 }
 
 STEP link_repeat(struct link *link, enum step (*done)(void *ctx), void *ctx)
@@ -94,24 +98,14 @@ STEP link_pin(struct link *link, enum step (*done)(void *ctx), void *ctx)
 	return link_again(link, 0);
 }
 
-static enum step unpin_on_reply(void *ctx, const struct redis_reply *reply)
-{
-	struct link *link = ctx;
-
-	(void)reply; /* a pin that stays keeps a group in the bucket for as long as that lives, no more */
-	return link->done(link->ctx);
-}
-
-STEP link_unpin(struct link *link, enum step (*done)(void *ctx), void *ctx)
+void link_unpin(struct link *link)
 {
 	struct arena *arena = &link->job->arena;
 	const char *user = link->user ? link->user : arena_strdup(arena, link->owner);
 	struct span words[] = {SPAN("HDEL"), key_of_user(arena, link->worker->config->partitions, user),
 			       span_of(arena_printf(arena, "p:%.*s", SPAN_ARG(link->pin)))};
 
-	link->done = done;
-	link->ctx = ctx;
-	if (user[0] == '\0')
-		return done(ctx);
-	return redis_command(link->worker->redis, link->job, 3, words, unpin_on_reply, link);
+	/* a pin that stays keeps a group in the bucket for as long as that lives, no more */
+	if (user[0] != '\0')
+		redis_command_before(link->worker->redis, link->job, 3, words);
 }

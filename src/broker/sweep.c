@@ -1,10 +1,11 @@
 /* One sweep.
  *
- *   journaled    (body) read → link → ledger (fact and decision) → confirm → unpin → strike
- *   undecided    read → link → ledger (decision)          → confirm → unpin
+ *   journaled    (body → named session) → link → ledger (fact and decision) → strike, which confirms
+ *   undecided    (facts)                → link → ledger (decision)          → confirm
  *
- *   too many facts in one window → ledger (fact, undecided) → strike
- *   the sid is another user's by now, or the database refuses it → rejected_facts → strike
+ *   too many facts in one window → ledger (fact, undecided) → the same
+ *   the sid is another user's by now, or the database refuses it → rejected_facts → the same, unconfirmed
+ *   Redis was emptied in between → link again
  *   a store away → it stays as it is, for the next round */
 #include "broker/sweep.h"
 
@@ -20,12 +21,13 @@ enum { SWEEP_DEADLINE_MS = 60000 };
 
 static STEP sweep_read(struct sweep *sweep);
 static enum step sweep_on_body(void *ctx, const struct redis_reply *reply);
+static enum step sweep_on_session(void *ctx, const struct redis_reply *reply);
 static enum step sweep_on_facts(void *ctx, const struct postgres_reply *reply);
 static enum step sweep_on_linked(void *ctx);
 static enum step sweep_on_kept(void *ctx);
 static enum step sweep_on_confirmed(void *ctx);
-static enum step sweep_on_unpinned(void *ctx);
-static enum step sweep_on_struck(void *ctx, const struct redis_reply *reply);
+static STEP sweep_finish(struct sweep *sweep);
+static enum step sweep_on_struck(void *ctx, const struct strike_reply *reply);
 
 static void sweep_end(struct job *job)
 {
@@ -67,6 +69,7 @@ static bool sweep_is_session(const struct sweep *sweep)
 static void sweep_open_link(struct sweep *sweep)
 {
 	link_init(&sweep->link, sweep->worker, &sweep->job, sweep_on_linked, sweep);
+	sweep->link.began_ms = sweep->read_ms;
 	sweep->link.pin = span_of(arena_printf(&sweep->job.arena, "%c:%.*s", sweep_is_session(sweep) ? 's' : 'c',
 					       SPAN_ARG(sweep->id)));
 }
@@ -78,19 +81,33 @@ static STEP sweep_reject(struct sweep *sweep, const char *sqlstate, const char *
 			     sweep->fact, sqlstate, error);
 }
 
+static STEP sweep_link_body(struct sweep *sweep)
+{
+	return link_content(&sweep->link, sweep->id,
+			    conversation_fact(&sweep->job.arena, sweep->worker->config, &sweep->conversation,
+					      journal_entry_ms(sweep->entry)));
+}
+
 static STEP sweep_read_body(struct sweep *sweep)
 {
 	static const struct config_list all_agents;
 	struct arena *arena = &sweep->job.arena;
+	struct span session;
 	const char *reason;
 
 	/* it was read before it was journaled */
 	if (elevenlabs_parse(arena, sweep->fact, &all_agents, &sweep->conversation, &reason) != WEBHOOK_CONVERSATION)
 		return sweep_reject(sweep, "22000", reason);
 	sweep_open_link(sweep);
-	return link_content(&sweep->link, sweep->id,
-			    conversation_fact(arena, sweep->worker->config, &sweep->conversation,
-					      journal_entry_ms(sweep->entry)));
+	/* whoever journaled it could not ask the ledger */
+	sweep->link.ledger_first = true;
+	session = sweep->conversation.named_session;
+	if (!session.p)
+		return sweep_link_body(sweep);
+	struct span words[] = {SPAN("HMGET"), key_of_session(arena, sweep->worker->config->partitions, session),
+			       SPAN("r"), SPAN("s"), SPAN("n")};
+
+	return redis_command(sweep->worker->redis, &sweep->job, 5, words, sweep_on_session, sweep);
 }
 
 static STEP sweep_read(struct sweep *sweep)
@@ -112,6 +129,7 @@ static STEP sweep_read(struct sweep *sweep)
 		break;
 	}
 	sweep_open_link(sweep);
+	sweep->link.ledger_first = sweep->kind == SWEEP_JOURNALED_SAVE;
 	return link_fact(&sweep->link, arena_strdup(arena, sweep->user), sweep->id, sweep->fact);
 }
 
@@ -123,9 +141,35 @@ static enum step sweep_on_body(void *ctx, const struct redis_reply *reply)
 	if (reply->status != CALL_OK)
 		return DONE;
 	if (!reply->v[0].p)
-		return sweep_on_unpinned(sweep);
+		return sweep_finish(sweep);
 	sweep->fact = arena_span(&sweep->job.arena, reply->v[0]);
 	return sweep_read_body(sweep);
+}
+
+static bool names_contain(struct arena *arena, struct span names, struct span cid)
+{
+	struct json_iter iter = json_iter(names);
+	struct span name, value;
+
+	while (json_next(&iter, &name, &value))
+		if (span_eq(json_decode_string(arena, value), cid))
+			return true;
+	return false;
+}
+
+/* {replid, session fact, [cid …]} of the session's entry in the index. Whoever journaled the webhook told the index
+ * who names the session. If that was filled under this replid, which makes it whole, and still knows of that
+ * name, it has nothing to learn, and what it says of the session is what its script would say. */
+static enum step sweep_on_session(void *ctx, const struct redis_reply *reply)
+{
+	struct sweep *sweep = ctx;
+	struct arena *arena = &sweep->job.arena;
+
+	if (reply->status != CALL_OK)
+		return DONE;
+	if (reply->n == 3 && span_is(reply->v[0], sweep->link.replid) && names_contain(arena, reply->v[2], sweep->id))
+		sweep->link.session = reply->v[1].p ? arena_span(arena, reply->v[1]) : SPAN("");
+	return sweep_link_body(sweep);
 }
 
 static enum step sweep_on_facts(void *ctx, const struct postgres_reply *reply)
@@ -195,11 +239,16 @@ static enum step sweep_on_kept(void *ctx)
 	case LEDGER_TAKEN:
 		return sweep_reject(sweep, "23505", "the sid belongs to another user");
 	case LEDGER_REJECTED:
-		return sweep_on_unpinned(sweep);
+		return sweep_finish(sweep);
 	case LEDGER_KEPT:
 		break;
 	}
-	return link_confirm(&sweep->link, sweep_on_confirmed, sweep);
+	link_unpin(&sweep->link);
+	link_note_confirm(&sweep->link, SPAN("0")); /* is it lost already? Then its entry stays until that is made good */
+	if (!sweep->link.lost && sweep->entry.n == 0)
+		return link_confirm(&sweep->link, sweep_on_confirmed, sweep);
+	sweep->confirm = true;
+	return sweep->link.lost ? sweep_on_confirmed(sweep) : sweep_finish(sweep);
 }
 
 static enum step sweep_on_confirmed(void *ctx)
@@ -208,31 +257,34 @@ static enum step sweep_on_confirmed(void *ctx)
 
 	if (sweep->link.lost)
 		return link_repeat(&sweep->link, sweep_on_linked, sweep);
-	return link_unpin(&sweep->link, sweep_on_unpinned, sweep);
+	return sweep_finished(sweep);
 }
 
-static enum step sweep_on_unpinned(void *ctx)
+static STEP sweep_finish(struct sweep *sweep)
 {
-	struct sweep *sweep = ctx;
-
 	if (sweep->entry.n == 0)
 		return sweep_finished(sweep);
-	return journal_strike(sweep->worker, &sweep->job, sweep->partition, sweep->entry, sweep->body, sweep_on_struck,
-			      sweep);
+	sweep->strike = (struct strike){.job = &sweep->job, .partition = sweep->partition, .entry = sweep->entry,
+					.body = sweep->body, .next = sweep_on_struck, .ctx = sweep};
+	return strikes_add(sweep->strikes, &sweep->strike);
 }
 
-static enum step sweep_on_struck(void *ctx, const struct redis_reply *reply)
+static enum step sweep_on_struck(void *ctx, const struct strike_reply *reply)
 {
 	struct sweep *sweep = ctx;
 
 	if (reply->status != CALL_OK)
 		return DONE;
-	journal_size_note(sweep->worker->journal, sweep->partition, reply->v[1]);
 	/* nobody else struck it: somebody took the body out of Redis by hand, and it can't be kept */
-	if (sweep->body.n > 0 && sweep->fact.n == 0 && span_is(reply->v[3], "1")) {
+	if (sweep->body.n > 0 && sweep->fact.n == 0 && reply->found) {
 		metrics_count(&sweep->worker->metrics, METRIC_FACT_REJECTED);
 		log_event(LOG_ERROR, "journaled_body_missing", "conversation=%s entry=%s", LOG_TEXT(sweep->id),
 			  LOG_TEXT(sweep->entry));
 	}
-	return sweep_finished(sweep);
+	/* all partitions are emptied at once: the journal's speaks for those of the link */
+	if (!sweep->confirm)
+		return sweep_finished(sweep);
+	sweep->confirm = false;
+	link_note_confirm(&sweep->link, reply->emptied);
+	return sweep_on_confirmed(sweep);
 }

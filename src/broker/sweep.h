@@ -3,6 +3,7 @@
 #define DEBRIEF_BROKER_SWEEP_H
 
 #include "broker/ledger.h"
+#include "broker/strikes.h"
 
 enum sweep_kind {
 	SWEEP_JOURNALED_SAVE,        /* fact: of the session */
@@ -22,6 +23,7 @@ struct sweep {
 	struct span body;
 	int64_t read_ms;    /* when it was read there, by the clock of Redis */
 	size_t bytes;       /* what its fact takes */
+	struct strikes *strikes;
 	/* called once, before the sweep is freed; unless it is finished a store was away, and it must be done again */
 	void (*done)(void *arg, const struct sweep *sweep);
 	void *arg;
@@ -31,6 +33,8 @@ struct sweep {
 	struct link link;
 	struct ledger_write ledger;
 	struct span hash;
+	bool confirm;       /* when its entry is struck */
+	struct strike strike;
 };
 
 /* Begins one; `what` holds its kind, spans (copied), and what else is set there. */

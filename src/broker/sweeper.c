@@ -168,6 +168,7 @@ void sweeper_begin(struct sweeper *sweeper, struct sweep *what)
 {
 	what->done = sweep_on_done;
 	what->arg = sweeper;
+	what->strikes = sweeper->strikes;
 	sweeper->sweeps++;
 	sweeper->sweep_bytes += what->bytes;
 	sweep_start(sweeper->worker, what);
@@ -183,7 +184,8 @@ struct sweeper *sweeper_new(struct worker *worker)
 	STAILQ_INIT(&sweeper->begun);
 	snprintf(sweeper->holder, sizeof(sweeper->holder), "%s", uuid_random().text);
 	sweeper->timer = evtimer_new(worker->base, round_on_time, sweeper);
-	if (!sweeper->timer) {
+	sweeper->strikes = strikes_new(worker);
+	if (!sweeper->timer || !sweeper->strikes) {
 		sweeper_free(sweeper);
 		return NULL;
 	}
@@ -204,6 +206,7 @@ bool sweeper_is_busy(const struct sweeper *sweeper)
 
 void sweeper_free(struct sweeper *sweeper)
 {
+	strikes_free(sweeper->strikes);
 	if (sweeper->timer)
 		event_free(sweeper->timer);
 	free(sweeper);

@@ -35,6 +35,7 @@ struct sweeper {
 	struct worker *worker;
 	struct event *timer;
 	char holder[UUID_TEXT_LEN + 1]; /* of leases */
+	struct strikes *strikes;
 	bool stopped;
 	struct page_cursor cursors[UNDECIDED_COUNT];
 	/* the round under way */
