@@ -21,7 +21,7 @@ if known and known.hash == hash then
 else
   if redis.call('PERSIST', KEYS[5]) == 0 then return {'NO_BODY'} end
   entry, bytes = journal_add(KEYS[1], KEYS[2], #cid + length, 'kind', 'webhook', 'subject', cid,
-    'body', body, 'bytes', length, 'interview', interview)
+    'body', body, 'bytes', length, 'hash', hash, 'interview', interview)
   if not known or is_greater_content({final = tonumber(final), event_at = tonumber(event_at), hash = hash}, known) then
     redis.call('HSET', KEYS[3], interview, '{"entry":"' .. entry .. '","final":' .. final .. ',"event_at":' .. event_at
       .. ',"hash":"' .. hash .. '"}')

@@ -9,7 +9,7 @@
 -- ARGV[4]  how many entries (0: none, and no lease), ARGV[5] how many bytes of them (but at least one)
 -- ARGV[6]  the last entry of the page before, or ''
 -- Reply    {length, bytes, age of the oldest in ms, now, '1' if there is more to be read or '',
---           (entry, kind, subject, fact or '', name of the body or '', bytes) …}
+--           (entry, kind, subject, fact or '', name of the body or '', its hash or '', bytes) …}
 
 local length, bytes = redis.call('XLEN', KEYS[1]), journal_bytes(KEYS[2])
 local reply, now, count = {length, bytes, 0, now_ms, ''}, now_ms, tonumber(ARGV[4])
@@ -38,7 +38,7 @@ for i, entry in ipairs(entries) do
     reply[5] = '1'
     break
   end
-  for _, value in ipairs({entry[1], fields.kind, fields.subject, fields.fact or '', fields.body or '', size}) do
+  for _, value in ipairs({entry[1], fields.kind, fields.subject, fields.fact or '', fields.body or '', fields.hash or '', size}) do
     reply[#reply + 1] = value
   end
 end

@@ -51,6 +51,7 @@ void sweep_start(struct worker *worker, const struct sweep *what)
 	sweep->fact = arena_span(arena, what->fact);
 	sweep->entry = arena_span(arena, what->entry);
 	sweep->body = arena_span(arena, what->body);
+	sweep->hash = arena_span(arena, what->hash);
 	job_run(&sweep->job, sweep_read(sweep));
 }
 
@@ -90,13 +91,12 @@ static STEP sweep_link_body(struct sweep *sweep)
 
 static STEP sweep_read_body(struct sweep *sweep)
 {
-	static const struct config_list all_agents;
 	struct arena *arena = &sweep->job.arena;
 	struct span session;
 	const char *reason;
 
 	/* it was read before it was journaled */
-	if (elevenlabs_parse(arena, sweep->fact, &all_agents, &sweep->conversation, &reason) != WEBHOOK_CONVERSATION)
+	if (elevenlabs_parse_again(arena, sweep->fact, sweep->hash, &sweep->conversation, &reason) != WEBHOOK_CONVERSATION)
 		return sweep_reject(sweep, "22000", reason);
 	sweep_open_link(sweep);
 	/* whoever journaled it could not ask the ledger */

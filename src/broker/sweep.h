@@ -7,7 +7,7 @@
 
 enum sweep_kind {
 	SWEEP_JOURNALED_SAVE,        /* fact: of the session */
-	SWEEP_JOURNALED_WEBHOOK,     /* body: its name; fact, once it is read: the body */
+	SWEEP_JOURNALED_WEBHOOK,     /* body: its name; hash: its digest; fact, once it is read: the body */
 	SWEEP_UNDECIDED_SESSION,     /* fact: of the session; user */
 	SWEEP_UNDECIDED_CONVERSATION
 };
@@ -20,7 +20,7 @@ struct sweep {
 	struct span id, user, fact;
 	unsigned partition; /* of the journal, and */
 	struct span entry;  /* where it is in there */
-	struct span body;
+	struct span body, hash; /* hash: undecided conversation: of its content, once that is read */
 	int64_t read_ms;    /* when it was read there, by the clock of Redis */
 	size_t bytes;       /* what its fact takes */
 	struct strikes *strikes;
@@ -32,7 +32,6 @@ struct sweep {
 	struct conversation conversation;
 	struct link link;
 	struct ledger_write ledger;
-	struct span hash;
 	bool confirm;       /* when its entry is struck */
 	struct strike strike;
 };

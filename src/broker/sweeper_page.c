@@ -26,7 +26,7 @@ static void page_on_read(struct job *job)
 
 /* ── a journal ──────────────────────────────────────────────────────────────────────── */
 
-enum { HEAD_VALUES = 5, ENTRY_VALUES = 6 };
+enum { HEAD_VALUES = 5, ENTRY_VALUES = 7 };
 
 static void page_sweep_entry(struct page *page, const struct span *v, int64_t now_ms)
 {
@@ -38,15 +38,16 @@ static void page_sweep_entry(struct page *page, const struct span *v, int64_t no
 		.id = v[2],
 		.fact = v[3],
 		.body = v[4],
+		.hash = v[5],
 		.read_ms = now_ms,
 	};
 
-	if (span_to_int64(v[5], &bytes) && bytes > 0)
+	if (span_to_int64(v[6], &bytes) && bytes > 0)
 		what.bytes = (size_t)bytes;
 	sweeper_begin(page->sweeper, &what);
 }
 
-/* {length, bytes, age of the oldest, now, more, (entry, kind, subject, fact, body, size) …} */
+/* {length, bytes, age of the oldest, now, more, (entry, kind, subject, fact, body, hash, size) …} */
 static enum step page_on_journal(void *ctx, const struct redis_reply *reply)
 {
 	struct page *page = ctx;

@@ -29,5 +29,9 @@ void elevenlabs_sign(const char *secret, int64_t now_secs, struct span body, cha
 enum webhook_kind elevenlabs_parse(struct arena *arena, struct span body, const struct config_list *agents,
 				   struct conversation *conversation, const char **reason)
 	__attribute__((warn_unused_result));
+/* The same of one that was read before, whoever's agent it is of. `sha256`: its digest as read then; empty: not known. */
+enum webhook_kind elevenlabs_parse_again(struct arena *arena, struct span body, struct span sha256,
+					 struct conversation *conversation, const char **reason)
+	__attribute__((warn_unused_result));
 
 #endif

@@ -291,13 +291,8 @@ static bool is_dropped(struct span raw, struct span kept)
 	return kept.p == NULL && json_type(raw) != JSON_ABSENT && json_type(raw) != JSON_NULL;
 }
 
-static void read_content(struct arena *arena, struct span body, const struct call *call, bool lossy,
-			 struct conversation *conversation)
+static void read_content(struct arena *arena, const struct call *call, bool lossy, struct conversation *conversation)
 {
-	unsigned char digest[SHA256_LEN];
-
-	digest_sha256(body, digest);
-	digest_hex(digest, sizeof(digest), conversation->body_sha256);
 	conversation->provider = PROVIDER;
 	conversation->interview_id = uuid_of_interview(PROVIDER, conversation->id);
 	conversation->transcript = typed(call->transcript, JSON_ARRAY);
@@ -332,8 +327,8 @@ static enum metric_event event_of(struct span type)
 }
 
 /* clean → envelope → call → conversation */
-enum webhook_kind elevenlabs_parse(struct arena *arena, struct span body, const struct config_list *agents,
-				   struct conversation *conversation, const char **reason)
+static enum webhook_kind parse(struct arena *arena, struct span body, const struct config_list *agents,
+			       struct conversation *conversation, const char **reason)
 {
 	struct envelope envelope = {0};
 	struct call call = {0};
@@ -368,9 +363,35 @@ enum webhook_kind elevenlabs_parse(struct arena *arena, struct span body, const 
 	if (conversation->id.p == NULL)
 		return malformed(reason, "data.conversation_id");
 
-	read_content(arena, body, &call, lossy, conversation);
+	read_content(arena, &call, lossy, conversation);
 	read_status(arena, &call, began, conversation);
 	read_times(arena, &envelope, conversation);
 	evaluate(arena, conversation);
 	return WEBHOOK_CONVERSATION;
+}
+
+enum webhook_kind elevenlabs_parse(struct arena *arena, struct span body, const struct config_list *agents,
+				   struct conversation *conversation, const char **reason)
+{
+	enum webhook_kind kind = parse(arena, body, agents, conversation, reason);
+	unsigned char digest[SHA256_LEN];
+
+	if (kind == WEBHOOK_CONVERSATION) {
+		digest_sha256(body, digest);
+		digest_hex(digest, sizeof(digest), conversation->body_sha256);
+	}
+	return kind;
+}
+
+enum webhook_kind elevenlabs_parse_again(struct arena *arena, struct span body, struct span sha256,
+					 struct conversation *conversation, const char **reason)
+{
+	static const struct config_list all_agents;
+	enum webhook_kind kind;
+
+	if (sha256.n != sizeof(conversation->body_sha256) - 1)
+		return elevenlabs_parse(arena, body, &all_agents, conversation, reason);
+	kind = parse(arena, body, &all_agents, conversation, reason);
+	memcpy(conversation->body_sha256, sha256.p, sha256.n);
+	return kind;
 }
