@@ -160,14 +160,12 @@ static enum step visit_on_facts(void *ctx, const struct postgres_reply *reply)
 
 static STEP decide_start(struct link *link, struct link_user *user, enum step (*decided)(struct link *link));
 
-/* What the visit found goes to the owner, with the session that the webhook names if it is theirs. */
-static void visit_give(struct link *link, const struct redis_reply *reply)
+void link_give(struct link *link, struct span cid, struct span fact, struct span sessions)
 {
-	const char *owner = arena_strdup(&link->job->arena, reply->v[1]);
+	const char *owner = arena_strdup(&link->job->arena, link->owner);
 	struct span session_user = json_decode_string(&link->job->arena, json_member(link->session, "user"));
 
-	link_user_add_conversation(link, owner, link->visits->cid, link_keep(link, reply->v[4]), reply->v[3],
-				   link_keep(link, reply->v[5]));
+	link_user_add_conversation(link, owner, cid, fact, link->epoch, sessions);
 	if (span_is(session_user, owner))
 		link_user_add_session(link, owner, link->session);
 }
@@ -226,7 +224,7 @@ static enum step visit_on_reply(void *ctx, const struct redis_reply *reply)
 	if (link->repeats > 0)
 		visit_take_back(link, reply);
 	if (link->owner.n > 0)
-		visit_give(link, reply);
+		link_give(link, visit->cid, link_keep(link, reply->v[4]), link_keep(link, reply->v[5]));
 	link->visits = visit->next;
 	return link_visit_next(link, link->visited);
 }
@@ -312,13 +310,13 @@ static enum step decide_on_reply(void *ctx, const struct redis_reply *reply)
 
 /* ── the other ways in ──────────────────────────────────────────────────────────────── */
 
-static STEP conversation_start(struct link *link, bool with_facts)
+STEP link_conversation_start(struct link *link, struct span hydrate)
 {
 	struct arena *arena = &link->job->arena;
 	struct span cid = link->cid, content = json_member(link->facts, "content");
 	struct span named = json_decode_string(arena, json_member(content, "named_session"));
 
-	link_visit_content(link, cid, content, with_facts ? link->facts : SPAN_ABSENT);
+	link_visit_content(link, cid, content, hydrate);
 	if (!named.p)
 		return link_visit_next(link, decide_all);
 	link->sid = named;
@@ -338,19 +336,19 @@ STEP link_conversation(struct link *link, struct span cid, struct span facts)
 {
 	link->cid = cid;
 	link->facts = facts;
-	return conversation_start(link, true);
+	return link_conversation_start(link, facts);
 }
 
 STEP link_content(struct link *link, struct span cid, struct span content)
 {
 	link->cid = cid;
 	link->facts = span_of(arena_printf(&link->job->arena, "{\"content\":%.*s}", SPAN_ARG(content)));
-	return conversation_start(link, false);
+	return link_conversation_start(link, SPAN_ABSENT);
 }
 
 STEP link_start_again(struct link *link)
 {
-	return link->user ? session_start(link) : conversation_start(link, false);
+	return link->user ? session_start(link) : link_conversation_start(link, SPAN_ABSENT);
 }
 
 STEP link_session(struct link *link, const char *user, struct span sid, struct span fact)

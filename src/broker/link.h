@@ -54,8 +54,7 @@ struct link {
 	enum link_result result;
 	const char *error;       /* for the log, when a store was away */
 	struct link_user *users; /* by id: the order in which their rows are locked */
-	struct span session;     /* the merged session fact. Of a webhook it may be set before: as the index has it, which
-				    knows already that this conversation names it; "" if nobody saved it yet */
+	struct span session;     /* the merged session fact; "": nobody has saved it, or none is named; absent: not known yet */
 	struct span entry;       /* save: its entry in the journal; empty: it is in none */
 	struct span owner;       /* conversation: whose it is; empty: nobody's yet */
 	struct span epoch;       /* … since when, in the order of its owners */
@@ -71,6 +70,7 @@ struct link {
 	struct span named_by;    /* the conversation that names `sid` */
 	struct span view_sid;
 	struct span hydrate;     /* for the session index */
+	struct span hydrate_conversation; /* of `cid`, for the conversation index */
 	struct link_visit *visits; /* the first is under way */
 	struct link_gift *gifts;   /* all that went into anyone's bucket, repeats included */
 	enum step (*visited)(struct link *link);
@@ -96,6 +96,9 @@ STEP link_conversation(struct link *link, struct span cid, struct span facts);
 
 /* A conversation that only the journal has. `content` is its fact (broker/fact.h). */
 STEP link_content(struct link *link, struct span cid, struct span content);
+
+/* The same, as the sweeper finds it there: whoever put it into the journal has linked it then. Asks the ledger. */
+STEP link_journaled(struct link *link, struct span cid, struct span content);
 
 /* Decides around a session that the ledger has, and gives its view. `fact` is from there. */
 STEP link_session(struct link *link, const char *user, struct span sid, struct span fact);

@@ -61,6 +61,10 @@ bool link_redis_answered(struct link *link, const struct redis_reply *reply);
 bool link_ledger_answered(struct link *link, const struct postgres_reply *reply);
 struct span link_keep(struct link *link, struct span value); /* in the job's arena */
 
+/* What the index has of a conversation goes to link->owner, with the session that it names if that is theirs. */
+void link_give(struct link *link, struct span cid, struct span fact, struct span sessions);
+/* The scripts for link->cid and link->facts. `hydrate`: what the ledger has of it, if it was asked. */
+STEP link_conversation_start(struct link *link, struct span hydrate);
 /* From the beginning; what the ledger said then is not what it would say now. */
 STEP link_start_again(struct link *link);
 STEP link_visit_next(struct link *link, enum step (*visited)(struct link *link));

@@ -1,7 +1,7 @@
 /* One sweep.
  *
- *   journaled    (body → named session) → link → ledger (fact and decision) → strike, which confirms
- *   undecided    (facts)                → link → ledger (decision)          → confirm
+ *   journaled    (body)  → link → ledger (fact and decision) → strike, which confirms
+ *   undecided    (facts) → link → ledger (decision)          → confirm
  *
  *   too many facts in one window → ledger (fact, undecided) → the same
  *   the sid is another user's by now, or the database refuses it → rejected_facts → the same, unconfirmed
@@ -21,7 +21,6 @@ enum { SWEEP_DEADLINE_MS = 60000 };
 
 static STEP sweep_read(struct sweep *sweep);
 static enum step sweep_on_body(void *ctx, const struct redis_reply *reply);
-static enum step sweep_on_session(void *ctx, const struct redis_reply *reply);
 static enum step sweep_on_facts(void *ctx, const struct postgres_reply *reply);
 static enum step sweep_on_linked(void *ctx);
 static enum step sweep_on_kept(void *ctx);
@@ -82,32 +81,18 @@ static STEP sweep_reject(struct sweep *sweep, const char *sqlstate, const char *
 			     sweep->fact, sqlstate, error);
 }
 
-static STEP sweep_link_body(struct sweep *sweep)
-{
-	return link_content(&sweep->link, sweep->id,
-			    conversation_fact(&sweep->job.arena, sweep->worker->config, &sweep->conversation,
-					      journal_entry_ms(sweep->entry)));
-}
-
 static STEP sweep_read_body(struct sweep *sweep)
 {
 	struct arena *arena = &sweep->job.arena;
-	struct span session;
 	const char *reason;
 
 	/* it was read before it was journaled */
 	if (elevenlabs_parse_again(arena, sweep->fact, sweep->hash, &sweep->conversation, &reason) != WEBHOOK_CONVERSATION)
 		return sweep_reject(sweep, "22000", reason);
 	sweep_open_link(sweep);
-	/* whoever journaled it could not ask the ledger */
-	sweep->link.ledger_first = true;
-	session = sweep->conversation.named_session;
-	if (!session.p)
-		return sweep_link_body(sweep);
-	struct span words[] = {SPAN("HMGET"), key_of_session(arena, sweep->worker->config->partitions, session),
-			       SPAN("r"), SPAN("s"), SPAN("n")};
-
-	return redis_command(sweep->worker->redis, &sweep->job, 5, words, sweep_on_session, sweep);
+	return link_journaled(&sweep->link, sweep->id,
+			      conversation_fact(arena, sweep->worker->config, &sweep->conversation,
+						journal_entry_ms(sweep->entry)));
 }
 
 static STEP sweep_read(struct sweep *sweep)
@@ -144,32 +129,6 @@ static enum step sweep_on_body(void *ctx, const struct redis_reply *reply)
 		return sweep_finish(sweep);
 	sweep->fact = arena_span(&sweep->job.arena, reply->v[0]);
 	return sweep_read_body(sweep);
-}
-
-static bool names_contain(struct arena *arena, struct span names, struct span cid)
-{
-	struct json_iter iter = json_iter(names);
-	struct span name, value;
-
-	while (json_next(&iter, &name, &value))
-		if (span_eq(json_decode_string(arena, value), cid))
-			return true;
-	return false;
-}
-
-/* {replid, session fact, [cid …]} of the session's entry in the index. Whoever journaled the webhook told the index
- * who names the session. If that was filled under this replid, which makes it whole, and still knows of that
- * name, it has nothing to learn, and what it says of the session is what its script would say. */
-static enum step sweep_on_session(void *ctx, const struct redis_reply *reply)
-{
-	struct sweep *sweep = ctx;
-	struct arena *arena = &sweep->job.arena;
-
-	if (reply->status != CALL_OK)
-		return DONE;
-	if (reply->n == 3 && span_is(reply->v[0], sweep->link.replid) && names_contain(arena, reply->v[2], sweep->id))
-		sweep->link.session = reply->v[1].p ? arena_span(arena, reply->v[1]) : SPAN("");
-	return sweep_link_body(sweep);
 }
 
 static enum step sweep_on_facts(void *ctx, const struct postgres_reply *reply)
