@@ -54,8 +54,21 @@ void sweep_start(struct worker *worker, const struct sweep *what)
 	job_run(&sweep->job, sweep_read(sweep));
 }
 
+/* What an undecided conversation was decided to be can be read from now on. A journaled one could be since it was
+ * journaled, and was observed then. */
+static void sweep_observe_lag(struct sweep *sweep)
+{
+	struct span content = json_member(sweep->link.facts, "content");
+	int64_t ended_ms;
+
+	if (sweep->kind == SWEEP_UNDECIDED_CONVERSATION && sweep->link.result == LINK_DECIDED &&
+	    span_to_int64(json_member(content, "ended_at"), &ended_ms))
+		metrics_observe(&sweep->worker->metrics, HISTOGRAM_RESULT_LAG, (clock_wall_ms() - ended_ms) * 1000);
+}
+
 static STEP sweep_finished(struct sweep *sweep)
 {
+	sweep_observe_lag(sweep);
 	sweep->finished = true;
 	metrics_count(&sweep->worker->metrics, METRIC_SWEPT);
 	return DONE;

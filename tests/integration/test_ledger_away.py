@@ -2,6 +2,8 @@
 finds Postgres again brings everything there."""
 
 import collections
+import itertools
+import re
 import signal
 import time
 import uuid
@@ -439,3 +441,47 @@ def test_a_body_that_somebody_deleted_is_not_dropped_silently(api, lab, no_ledge
     assert interview_row(lab, payload["data"]["conversation_id"]) is None
     logs = "".join(node.log_text() for node in lab.nodes)
     assert f"journaled_body_missing conversation={payload['data']['conversation_id']}" in logs
+
+
+@pytest.mark.parametrize("evidence", ["session_id", "conversation_id"])
+def test_what_redis_has_forgotten_counts_when_the_journal_is_swept(api, lab, evidence):
+    """A session of days ago, of which only the ledger knows when its webhook goes to the journal."""
+    user, sid, cid = api.user(), sid_of(), api.cid()
+    claim = {"conversation_id": cid} if evidence == "conversation_id" else {}
+    ok(api.save(user, sid, ended_by="user", ended_ago_ms=3 * 86400 * 1000, **claim))
+    gone = [key for id in (user, sid, cid) for key in lab.redis.scan_iter(f"debrief:{{p*}}:*:{id}", count=1000)]
+    lab.redis.delete(*gone)
+    stop_postgres(lab)
+    try:
+        ok(api.webhook(api.payload(cid, user=user, **({} if claim else {"session": sid}))))
+        settled(lab)
+    finally:
+        lab.mend()
+    assert session_row(lab, sid)["evidence"] == evidence
+    found = ok(api.poll(user, sid)).json()
+    assert (found["status"], found["conversationId"]) == ("completed", cid)
+
+
+def partition_of(id, partitions=64):
+    value = 0xcbf29ce484222325
+    for byte in id.encode():
+        value = ((value ^ byte) * 0x100000001b3) % (1 << 64)
+    return value % partitions
+
+
+def test_a_long_journal_of_one_partition_is_swept_to_its_end(api, lab, no_ledger):
+    """Some pages of it: each is read behind the one before, and none twice."""
+    sids = list(itertools.islice((sid for sid in (sid_of() for _ in itertools.count()) if partition_of(sid) == 7), 150))
+    for sid in sids:
+        ok(api.save(api.user(), sid, ended_by="user"))
+    assert lab.redis.xlen("debrief:{p7}:journal") >= len(sids)
+    before = [len(node.log_text()) for node in lab.nodes]
+    settled(lab)
+    assert len(rows(lab, "SELECT 1 FROM interview_sessions WHERE client_session_id = ANY(%s) AND NOT undecided", sids)) == 150
+
+    def swept():
+        logs = "".join(node.log_text()[at:] for node, at in zip(lab.nodes, before))
+        return [(int(facts), int(left)) for facts, left in re.findall(r"event=swept facts=(\d+) left_in_journal=(-?\d+)", logs)]
+    eventually(lambda: sum(facts for facts, _ in swept()) >= len(sids), 10, "the nodes to log it")
+    assert max(facts for facts, _ in swept()) > 64, "a page a round"
+    assert min(left for _, left in swept()) >= 0

@@ -140,6 +140,29 @@ def test_lags(api, lab):
     assert 'debrief_webhook_lag_seconds_bucket{le="60"}' not in found
 
 
+def test_the_lag_of_what_is_decided_later_counts(api, lab):
+    """A webhook that came while its node had no Redis: its result is read when a sweeper has decided it."""
+    user, sid = api.user(), "late-" + api.user()
+    payload = api.payload(user=user, session=sid, start=time.time() - 200, duration=60)
+    ok(api.save(user, sid, ended_by="user"))
+
+    def lags():
+        found = [read(api, node) for node in lab.nodes]
+        return [sum(page[f"debrief_result_lag_seconds_{part}"] for page in found) for part in ("count", "sum")]
+    before = lags()
+    cut_off = lab.new_node(redis_url="redis://127.0.0.1:9/0")
+    cut_off.start(ready=False)
+    try:
+        eventually(lambda: cut_off.sees("ledger"), what="its ledger to be up")
+        alone = grown(api, cut_off, lambda: ok(api.webhook(payload, node=cut_off)))
+        assert "debrief_result_lag_seconds_count" not in alone, "nobody can read it yet"
+        eventually(lambda: ok(api.poll(user, sid)).json()["status"] == "completed", 15, "a sweeper to decide it")
+        eventually(lambda: lags()[0] == before[0] + 1, 15, "its lag to be counted")
+    finally:
+        cut_off.stop()
+    assert 140 <= lags()[1] - before[1] < 200
+
+
 def test_batches_and_commits(api, lab):
     found = grown(api, lab.nodes[0], lambda: ok(api.save(api.user(), "batch-" + api.user())))
     assert found['debrief_ledger_batch_seconds_count{kind="write"}'] >= 1
