@@ -451,6 +451,7 @@ def test_what_redis_has_forgotten_counts_when_the_journal_is_swept(api, lab, evi
     ok(api.save(user, sid, ended_by="user", ended_ago_ms=3 * 86400 * 1000, **claim))
     gone = [key for id in (user, sid, cid) for key in lab.redis.scan_iter(f"debrief:{{p*}}:*:{id}", count=1000)]
     lab.redis.delete(*gone)
+    ok(api.save(user, sid_of(), ended_by="user"))  # which Redis takes for the better one meanwhile
     stop_postgres(lab)
     try:
         ok(api.webhook(api.payload(cid, user=user, **({} if claim else {"session": sid}))))
@@ -483,5 +484,6 @@ def test_a_long_journal_of_one_partition_is_swept_to_its_end(api, lab, no_ledger
         logs = "".join(node.log_text()[at:] for node, at in zip(lab.nodes, before))
         return [(int(facts), int(left)) for facts, left in re.findall(r"event=swept facts=(\d+) left_in_journal=(-?\d+)", logs)]
     eventually(lambda: sum(facts for facts, _ in swept()) >= len(sids), 10, "the nodes to log it")
-    assert max(facts for facts, _ in swept()) > 64, "a page a round"
+    # besides, a round may find what other tests left undecided for good
+    assert 64 < max(facts for facts, _ in swept()) < len(sids) + 50, "a page a round, or entries twice"
     assert min(left for _, left in swept()) >= 0
