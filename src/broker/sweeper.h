@@ -2,8 +2,8 @@
  *
  * Facts stay in the journal when the ledger was away or slow, and undecided in the ledger
  * when Redis was away, or when whoever kept them died. Every second, and on any node,
- * somebody looks for them (sweeper.c: page by page, a page being some of a partition's
- * journal or some undecided rows) and does the rest for each (sweep.c), many at a time, so
+ * somebody looks for them (page by page, a page being some of a partition's
+ * journal or some undecided rows) and does the rest for each, many at a time, so
  * that the ledger gets batches. Leases in Redis keep nodes from doing the same at once; they
  * are hints only, since each step is idempotent. */
 #ifndef DEBRIEF_BROKER_SWEEPER_H

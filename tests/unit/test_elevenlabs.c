@@ -456,6 +456,23 @@ static void test_agents(void **state)
 	check_span(conversation.agent_id, "");
 }
 
+/* What the journal gives back is read as it was, without its digest being made again. */
+static void test_parsed_again(void **state)
+{
+	char digest[sizeof(conversation.body_sha256)];
+	struct span body = SPAN(KNOWN_BODY), made_up = SPAN(OTHER_MAC);
+
+	(void)state;
+	assert_int_equal(parse(body), WEBHOOK_CONVERSATION);
+	memcpy(digest, conversation.body_sha256, sizeof(digest));
+	assert_int_equal(elevenlabs_parse_again(&arena, body, SPAN_ABSENT, &conversation, &reason), WEBHOOK_CONVERSATION);
+	assert_string_equal(conversation.body_sha256, digest);
+	assert_int_equal(elevenlabs_parse_again(&arena, body, made_up, &conversation, &reason), WEBHOOK_CONVERSATION);
+	assert_string_equal(conversation.body_sha256, OTHER_MAC);
+	check_span(conversation.id, "conv_abc");
+	assert_int_equal(elevenlabs_parse_again(&arena, SPAN("{"), made_up, &conversation, &reason), WEBHOOK_MALFORMED);
+}
+
 static void test_status(void **state)
 {
 	(void)state;
@@ -644,6 +661,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_malformed, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_conversation_id, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_agents, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_parsed_again, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_status, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_named_user, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_named_session, setup, teardown),
