@@ -129,7 +129,7 @@ static void round_on_time(evutil_socket_t fd, short what, void *arg)
 	(void)what;
 	sweeper->next = 0;
 	sweeper->began_ms = clock_monotonic_ms();
-	sweeper->swept = 0;
+	sweeper->swept = sweeper->left_undecided = 0;
 	sweeper->trouble = false;
 	sweeper->length = sweeper->oldest_ms = 0;
 	round_go_on(sweeper);
@@ -157,6 +157,8 @@ static void sweep_on_done(void *arg, const struct sweep *sweep)
 
 	sweeper->sweeps--;
 	sweeper->sweep_bytes -= sweep->bytes;
+	if (sweep->entry.n == 0 && sweep->link.result != LINK_DECIDED)
+		sweeper->left_undecided++;
 	if (sweep->finished)
 		sweeper->swept++;
 	else

@@ -54,7 +54,6 @@ static enum step page_on_journal(void *ctx, const struct redis_reply *reply)
 	struct sweeper *sweeper = page->sweeper;
 	int64_t length, oldest_ms, now_ms;
 
-	page->more = false;
 	if (reply->status != CALL_OK || reply->n < HEAD_VALUES || !span_to_int64(reply->v[0], &length) ||
 	    !span_to_int64(reply->v[2], &oldest_ms) || !span_to_int64(reply->v[3], &now_ms)) {
 		sweeper->trouble = true;
@@ -62,7 +61,7 @@ static enum step page_on_journal(void *ctx, const struct redis_reply *reply)
 	}
 	journal_size_note(sweeper->worker->journal, page->source, reply->v[1]);
 	sweeper->length -= (int64_t)((reply->n - HEAD_VALUES) / ENTRY_VALUES);
-	if (page->after[0] == '\0') /* its first page */
+	if (!page->read_on)
 		sweeper->length += length;
 	if (oldest_ms > sweeper->oldest_ms)
 		sweeper->oldest_ms = oldest_ms;
@@ -121,6 +120,8 @@ static enum step page_on_undecided(void *ctx, const struct postgres_reply *reply
 	if (count == page->rows) { /* there may be more: the next page begins behind this one */
 		snprintf(cursor->micros, sizeof(cursor->micros), "%.*s", SPAN_ARG(postgres_value(rows, count - 1, 1)));
 		snprintf(cursor->id, sizeof(cursor->id), "%.*s", SPAN_ARG(postgres_value(rows, count - 1, 2)));
+		/* those that can't be decided are not all tried every second */
+		page->more = page->sweeper->left_undecided < page->rows;
 	}
 	for (size_t i = 0; i < count; i++) {
 		struct sweep what = {
@@ -157,10 +158,11 @@ static STEP page_read_undecided(struct page *page)
 {
 	struct span lease = undecided_of(page) == UNDECIDED_SESSIONS ? SPAN("debrief:{p0}:sweeper:sessions")
 								     : SPAN("debrief:{p0}:sweeper:conversations");
-	struct span words[] = {SPAN("SET"), lease, span_of(page->sweeper->holder), SPAN("NX"), SPAN("PX"),
-			       span_of(arena_printf(&page->job.arena, "%d", UNDECIDED_LEASE_MS))};
+	struct span words[] = {SPAN("SET"), lease, span_of(page->sweeper->holder), SPAN("PX"),
+			       span_of(arena_printf(&page->job.arena, "%d", UNDECIDED_LEASE_MS)), SPAN("NX")};
 
-	return redis_command(page->sweeper->worker->redis, &page->job, 6, words, page_on_lease, page);
+	/* who reads on has the lease, and extends it */
+	return redis_command(page->sweeper->worker->redis, &page->job, page->read_on ? 5 : 6, words, page_on_lease, page);
 }
 
 /* ── either ─────────────────────────────────────────────────────────────────────────── */
@@ -176,6 +178,8 @@ struct page *sweeper_page_new(struct sweeper *sweeper, unsigned source)
 
 void sweeper_page_read(struct page *page)
 {
+	page->read_on = page->more;
+	page->more = false;
 	job_init(&page->job, clock_monotonic_ms() + PAGE_DEADLINE_MS, page_on_read);
 	job_run(&page->job, page->source < sweeper_partitions(page->sweeper) ? page_read_journal(page)
 									     : page_read_undecided(page));

@@ -19,9 +19,10 @@ struct page {
 	unsigned source;
 	/* set for each reading */
 	size_t rows, bytes; /* asked for: so many at most, or one */
+	bool read_on;       /* behind what was read before */
 	/* what came of it */
 	bool more;          /* there are others behind it */
-	char after[48];     /* the last of its entries; "": from the oldest on */
+	char after[48];     /* journal: the last of its entries */
 	STAILQ_ENTRY(page) link;
 };
 STAILQ_HEAD(pages, page);
@@ -47,6 +48,7 @@ struct sweeper {
 	size_t sweep_bytes;
 	int64_t began_ms;
 	uint64_t swept;
+	size_t left_undecided; /* that were undecided before, too: more than a window holds */
 	bool trouble;        /* a store was away: the rest waits for the next round */
 	int64_t length, oldest_ms; /* entries that stay in the journals and the age of the oldest, so far */
 };

@@ -1,6 +1,7 @@
 """Redis away: saves and webhooks go into the ledger undecided, polls and results come from there, and
 whoever finds Redis again decides."""
 
+import re
 import time
 import uuid
 
@@ -102,3 +103,25 @@ def test_a_redis_that_freezes_does_not_cost_an_answer(api, lab):
         finally:
             lab.redis_server.resume()
         eventually(lambda: ok(api.poll(user, sid, node=node)).json()["status"] == "completed", 30, "it to be decided")
+
+
+def test_many_undecided_facts_are_decided_in_one_go(api, lab):
+    """Page behind page, not a page a second."""
+    sids = [sid_of() for _ in range(150)]
+    lab.redis_server.stop()
+    try:
+        for node in lab.nodes:
+            eventually(lambda: not node.sees("redis"), 20, "the nodes to see that Redis is away")
+        for sid in sids:
+            ok(api.save(api.user(), sid, ended_by="user"))
+        before = [len(node.log_text()) for node in lab.nodes]
+    finally:
+        lab.mend()
+    query = "SELECT 1 FROM interview_sessions WHERE client_session_id = ANY(%s) AND undecided"
+    eventually(lambda: not rows(lab, query, sids), 30, "all of them to be decided")
+
+    def swept():
+        logs = "".join(node.log_text()[at:] for node, at in zip(lab.nodes, before))
+        return [int(facts) for facts in re.findall(r"event=swept facts=(\d+)", logs)]
+    eventually(lambda: sum(swept()) >= len(sids), 10, "the nodes to log it")
+    assert max(swept()) > 64
