@@ -73,11 +73,17 @@ static enum step session_on_facts(void *ctx, const struct postgres_reply *reply)
 static void session_plan_visits(struct link *link, const struct redis_reply *reply)
 {
 	struct span claim = json_decode_string(&link->job->arena, json_member(link->session, "claim"));
+	struct span told = json_decode_string(&link->job->arena, json_member(link->fact, "claim"));
 	struct json_iter iter = json_iter(link_keep(link, reply->v[2]));
 	struct span name, value;
 
 	if (reply->v[3].n > 0)
 		link_visit_unclaim(link, link_keep(link, reply->v[3]), link->sid);
+	/* what was told when the ledger could not be asked, which knew of an earlier claim */
+	if (told.p && !span_eq(told, claim))
+		link->lost_claim = told;
+	if (link->lost_claim.p && !span_eq(link->lost_claim, reply->v[3]))
+		link_visit_unclaim(link, link->lost_claim, link->sid);
 	if (claim.p)
 		link_visit_claim(link, claim, link->session);
 	while (json_next(&iter, &name, &value))

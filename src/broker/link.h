@@ -66,6 +66,7 @@ struct link {
 	const char *user;        /* of a save */
 	struct span sid, save;   /* a save that Redis has to stamp, */
 	struct span fact;        /* or one that it has stamped before */
+	struct span lost_claim;  /* that was told with it, and lost to an earlier one */
 	struct span cid, facts;  /* of a conversation */
 	struct span named_by;    /* the conversation that names `sid` */
 	struct span view_sid;

@@ -82,6 +82,7 @@ STEP link_repeat(struct link *link, enum step (*done)(void *ctx), void *ctx)
 	again.facts = link->facts;
 	if (link->user)
 		again.fact = link->session;
+	again.lost_claim = link->lost_claim;
 	again.gifts = link->gifts;
 	*link = again;
 	for (struct link_gift *gift = link->gifts; gift; gift = gift->next)

@@ -66,3 +66,30 @@ def test_results_that_a_poll_has_named_are_no_404_while_the_ledger_is_still_to_d
     eventually(shown, 20, "the journal to be swept")
     assert said <= {200, 503}, said
     assert api.results(user, model.interview_id(cid)).status_code == 200
+
+
+def test_a_claim_that_loses_to_an_earlier_one_is_taken_back(api, lab):
+    """The ledger heard the first claim while Redis was away, Redis the second while the ledger was: then a conversation that
+    only the second could own."""
+    user, sid, cid = api.user(), "twice-" + api.cid(), api.cid()
+    lab.redis_server.stop()
+    try:
+        for node in lab.nodes:
+            eventually(lambda: not node.sees("redis"), 20, "the nodes to see that Redis is away")
+        ok(api.save(user, sid, conversation_id="room_1"))
+        lab.pg.close()
+        lab.postgres_server.kill()
+        for node in lab.nodes:
+            eventually(lambda: not node.sees("ledger"), 20, "the nodes to see that Postgres is away")
+        lab.redis_server.start()
+        for node in lab.nodes:
+            eventually(lambda: node.sees("redis"), 20, "the nodes to see that Redis is back")
+        ok(api.save(user, sid, ended_by="user", conversation_id=cid))
+        ok(api.webhook(api.payload(cid)))
+    finally:
+        lab.mend()
+    query = "SELECT user_id FROM interviews WHERE conversation_id = %s AND NOT undecided"
+    eventually(lambda: rows(lab, query, cid), 30, "the journal to be swept")
+    eventually(lambda: session_row(lab, sid)["claimed_conversation_id"] == "room_1" and not session_row(lab, sid)["undecided"], 30,
+               "the session to be swept")
+    eventually(lambda: rows(lab, query, cid)[0]["user_id"] is None, 15, "the conversation to be nobody's again")
