@@ -60,9 +60,10 @@ void link_visit_content(struct link *link, struct span cid, struct span content,
 {
 	struct link_visit *visit = visit_of(link, cid);
 
-	if (facts.p) { /* its content is in them */
-		visit->hydrate = facts;
-	} else if (!json_member(link->facts, "claims").p) { /* it is not from the ledger */
+	visit->hydrate = facts;
+	if (facts.p && facts.p == link->facts.p) /* its content is in them */
+		return;
+	if (!json_member(link->facts, "claims").p) { /* it is not from the ledger */
 		visit->content = content;
 	} else {
 		text_add(&visit->asks, SPAN(",\"content\":"));
