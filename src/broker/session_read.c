@@ -18,6 +18,9 @@
 #include "broker/partition.h"
 #include "broker/sessions.h"
 
+/* So long a poll that Redis has an answer for waits for what the ledger may add to it. */
+enum { VIEW_PATIENCE_MS = 2000 };
+
 struct session_read {
 	struct job job;
 	/* session_read */
@@ -137,8 +140,14 @@ static enum step read_on_session(void *ctx, const struct postgres_reply *reply)
 
 static STEP read_link(struct session_read *read, struct span fact)
 {
+	struct worker *worker = read->sessions->worker;
+	int64_t view_until_ms = clock_monotonic_ms() + VIEW_PATIENCE_MS;
+
 	read->lasting = false;
-	link_init(&read->link, read->sessions->worker, &read->job, read_on_linked, read);
+	link_init(&read->link, worker, &read->job, read_on_linked, read);
+	read->link.ledger_until_ms = worker_read_until_ms(worker);
+	if (read->view.p && read->link.ledger_until_ms > view_until_ms)
+		read->link.ledger_until_ms = view_until_ms;
 	return link_session(&read->link, read->user, span_of(read->sid), fact);
 }
 

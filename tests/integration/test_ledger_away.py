@@ -17,10 +17,17 @@ from lab.proxy import Proxy
 from support import assert_problem, eventually, interview_row, journal_length, ok, rows, session_row
 
 AGENT = "agent_test"
+BEGAN = {}
 
 
 def sid_of():
     return f"ledger-away-{uuid.uuid4()}"
+
+
+@pytest.fixture(autouse=True)
+def note_when_it_began():
+    """What other tests left undecided for good, since a window was full, is older."""
+    BEGAN["at"] = time.time()
 
 
 @pytest.fixture
@@ -44,10 +51,9 @@ def settled(lab):
     """Postgres is back, and nothing is left to sweep."""
     lab.mend()
     eventually(lambda: journal_length(lab) == 0, 30, "the journals to be swept")
-    # what other tests left undecided for good, since a window was full, is older
-    query = ("SELECT client_session_id FROM interview_sessions WHERE undecided AND updated_at > now() - interval '2 minutes'"
-             " UNION ALL SELECT conversation_id FROM interviews WHERE undecided AND updated_at > now() - interval '2 minutes'")
-    eventually(lambda: not rows(lab, query), 150, "everything to be decided")
+    query = ("SELECT client_session_id FROM interview_sessions WHERE undecided AND updated_at > to_timestamp(%s)"
+             " UNION ALL SELECT conversation_id FROM interviews WHERE undecided AND updated_at > to_timestamp(%s)")
+    eventually(lambda: not rows(lab, query, BEGAN["at"], BEGAN["at"]), 60, "everything to be decided")
 
 
 def test_an_interview_without_postgres(api, lab, no_ledger):

@@ -2,6 +2,7 @@
 
 import contextlib
 import threading
+import time
 
 import psycopg2
 import pytest
@@ -141,7 +142,9 @@ def test_a_save_is_journaled_whenever_the_ledger_ends(api, lab, proxied, moment,
         saving.join(60)
         assert answers, "the save was not answered"
         ok(answers[0])
+        began = time.monotonic()
         assert ok(api.poll(user, sid, node)).json()["status"] == "ended_pending_webhook"
+        assert time.monotonic() - began < 4, "a poll waited for the ledger although Redis knew the session"
     finally:
         gates.close()
         proxy.mend()
