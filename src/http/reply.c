@@ -106,6 +106,7 @@ static void add_content_length(struct http_exchange *ex, size_t n)
 static void send_buffered(struct http_exchange *ex, int status, const char *content_type)
 {
 	struct evhttp_request *evreq = ex->evreq;
+	struct http_connection *connection;
 	bool alone = ex->connection != NULL && http_connection_is_flushed(ex->connection);
 
 	request_watch(&ex->req, NULL, NULL);
@@ -114,12 +115,13 @@ static void send_buffered(struct http_exchange *ex, int status, const char *cont
 		http_head_add(ex, "Content-Type", content_type);
 	http_head_give(ex);
 	evhttp_send_reply(evreq, status, http_status_title(status), NULL);
-	if (ex->connection != NULL) { /* else evhttp has dropped the reply, and the request */
-		http_connection_answered(ex->connection, evreq);
-		if (alone)
-			http_connection_write(ex->connection);
-	}
+	connection = ex->connection; /* NULL: evhttp has dropped the reply, and the request */
+	if (connection != NULL)
+		http_connection_answered(connection, evreq);
+	/* counted and logged before anybody can have the reply and look */
 	http_exchange_answered(ex, status);
+	if (connection != NULL && alone)
+		http_connection_write(connection);
 }
 
 void http_exchange_answered(struct http_exchange *ex, int status)

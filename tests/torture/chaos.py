@@ -108,7 +108,17 @@ class Chaos:
         time.sleep(disturbance.secs)
         server.resume()
 
-    _freeze_node = _freeze_redis = _freeze_postgres = _freeze
+    _freeze_node = _freeze_postgres = _freeze
+
+    def _freeze_redis(self, disturbance, world):
+        """An fsync that was under way sleeps as well, and meanwhile Redis puts off writing what it answers: whoever killed
+        it then would lose that, as doc/guarantees.md says. The next disturbance comes when it has been written."""
+        self._freeze(disturbance, world)
+
+        def has_written():
+            said = world.lab.redis_server.call("INFO", "persistence") or b""
+            return b"aof_pending_bio_fsync:0" in said and b"aof_buffer_length:0" in said
+        wait_for(has_written, "Redis to have written its log", 20, 0.01)
 
     # Stores
 
