@@ -18,7 +18,7 @@ void link_init(struct link *link, struct worker *worker, struct job *job, enum s
 	snprintf(link->replid, sizeof(link->replid), "%s", redis_replid(worker->redis));
 }
 
-static STEP link_end(struct link *link, enum link_result result, const char *error)
+STEP link_end(struct link *link, enum link_result result, const char *error)
 {
 	link->result = result;
 	link->error = error;

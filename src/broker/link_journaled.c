@@ -13,13 +13,6 @@ static STEP journaled_read_facts(struct link *link);
 static enum step journaled_on_facts(void *ctx, const struct postgres_reply *reply);
 static enum step journaled_on_entry(void *ctx, const struct redis_reply *reply);
 
-static STEP journaled_end(struct link *link, enum link_result result, const char *error)
-{
-	link->result = result;
-	link->error = error;
-	return link->done(link->ctx);
-}
-
 static struct span content_string(struct link *link, const char *name)
 {
 	return json_decode_string(&link->job->arena, json_member(json_member(link->facts, "content"), name));
@@ -62,8 +55,8 @@ static enum step journaled_on_session(void *ctx, const struct redis_reply *reply
 	struct link *link = ctx;
 	struct arena *arena = &link->job->arena;
 
-	if (reply->status != CALL_OK)
-		return journaled_end(link, LINK_REDIS_AWAY, "redis: a session's entry could not be read");
+	if (!link_redis_answered(link, reply))
+		return link_end(link, LINK_REDIS_AWAY, link->error);
 	if (reply->n == 3 && span_is(reply->v[0], link->replid) && names_contain(arena, reply->v[2], link->cid))
 		link->session = reply->v[1].p ? arena_span(arena, reply->v[1]) : SPAN("");
 	return journaled_read_facts(link);
@@ -71,11 +64,7 @@ static enum step journaled_on_session(void *ctx, const struct redis_reply *reply
 
 static STEP journaled_read_facts(struct link *link)
 {
-	const char *param = arena_strdup(&link->job->arena, link->cid);
-	struct postgres_query query = {STATEMENT_CONVERSATION_FACTS, 1, &param};
-
-	metrics_count(&link->worker->metrics, METRIC_HYDRATION);
-	return postgres_submit(link->worker->ledger_reader, link->job, NULL, 1, &query, journaled_on_facts, link);
+	return link_read_facts_of(link, STATEMENT_CONVERSATION_FACTS, link->cid, journaled_on_facts);
 }
 
 /* Whether the ledger has never heard of it: neither of itself nor of a session that claims it. */
@@ -99,9 +88,9 @@ static enum step journaled_on_facts(void *ctx, const struct postgres_reply *repl
 	struct link *link = ctx;
 	struct arena *arena = &link->job->arena;
 
-	if (reply->status != CALL_OK || postgres_row_count(reply->rows[0]) == 0)
-		return journaled_end(link, LINK_LEDGER_AWAY, "ledger: a conversation's facts could not be read");
-	link->hydrate_conversation = arena_span(arena, postgres_value(reply->rows[0], 0, 0));
+	if (!link_ledger_answered(link, reply))
+		return link_end(link, LINK_LEDGER_AWAY, link->error);
+	link->hydrate_conversation = link_keep(link, postgres_value(reply->rows[0], 0, 0));
 	if (!link->session.p || !content_string(link, "named_user").p || !facts_are_none(link->hydrate_conversation))
 		return link_conversation_start(link, link->hydrate_conversation);
 	struct span words[] = {SPAN("HGETALL"), key_of_conversation(arena, link->worker->config->partitions, link->cid)};
@@ -143,7 +132,7 @@ static enum step journaled_on_entry(void *ctx, const struct redis_reply *reply)
 	struct link *link = ctx;
 
 	if (reply->status != CALL_OK)
-		return journaled_end(link, LINK_REDIS_AWAY, "redis: a conversation's entry could not be read");
+		return link_end(link, LINK_REDIS_AWAY, "redis: a conversation's entry could not be read");
 	if (!entry_is_settled(link, reply))
 		return link_conversation_start(link, link->hydrate_conversation);
 	return link_again(link, 0);

@@ -60,6 +60,7 @@ STEP link_read_facts_of(struct link *link, enum statement statement, struct span
 bool link_redis_answered(struct link *link, const struct redis_reply *reply);
 bool link_ledger_answered(struct link *link, const struct postgres_reply *reply);
 struct span link_keep(struct link *link, struct span value); /* in the job's arena */
+STEP link_end(struct link *link, enum link_result result, const char *error);
 
 /* What the index has of a conversation goes to link->owner, with the session that it names if that is theirs. */
 void link_give(struct link *link, struct span cid, struct span fact, struct span sessions);
