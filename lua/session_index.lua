@@ -82,7 +82,7 @@ if save ~= '' or fact ~= '' or hydrate then
   stamped = stamped or fact and told
 end
 
-if hydrate and not hydrated then set_field('r', replid) end
+if hydrate then set_field('r', replid) end
 if told and told ~= entry[2] then set_field('s', told) end
 if names ~= (entry[3] or '[]') then set_field('n', names) end
 write_fields(key)
