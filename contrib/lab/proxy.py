@@ -41,6 +41,13 @@ class Proxy:
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0, limit=CHUNK)
         self.port = self._server.sockets[0].getsockname()[1]
 
+    def through(self, url):
+        """The target's URL, leading through here."""
+        direct = f":{self.target_port}/"
+        if direct not in url:
+            raise ValueError(f"{url} does not lead to port {self.target_port}")
+        return url.replace(direct, f":{self.port}/")
+
     async def _serve(self, reader, writer):
         if self.refusing:
             writer.transport.abort()

@@ -379,8 +379,7 @@ def test_a_node_is_ready_when_all_its_workers_are(api, lab):
     """Whichever worker a balancer asks: its next request may reach the one that has no connection yet."""
     lab.mend()
     proxy = Proxy(lab.postgres_server.port)
-    node = lab.new_node(database_url=lab.database_url.replace(f":{lab.postgres_server.port}/", f":{proxy.port}/"), workers=2,
-                        database_connections=2)
+    node = lab.new_node(database_url=proxy.through(lab.database_url), workers=2, database_connections=2)
     proxy.admit(5)  # of six: each worker has one that reads and two that write
     try:
         node.start(ready=False)

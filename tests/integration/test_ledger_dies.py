@@ -19,11 +19,8 @@ OPTIONS = {"workers": 1, "ledger_patience_ms": 5000, "request_timeout_ms": 30000
 def proxied(lab):
     """(a node, what lies between it and Postgres)"""
     proxy = Proxy(lab.postgres_server.port)
-    server = lab.postgres_server
-    url = server.url.replace(f":{server.port}/", f":{proxy.port}/")
-    assert url != server.url
     try:
-        with lab.node(database_url=url, **OPTIONS) as node:
+        with lab.node(database_url=proxy.through(lab.postgres_server.url), **OPTIONS) as node:
             yield node, proxy
             proxy.mend()
     finally:

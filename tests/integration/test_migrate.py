@@ -401,9 +401,7 @@ def test_a_node_with_other_partitions_ends(lab, database, away_at_first):
     """It would look for every user in the wrong place, and keep facts where no other node looks."""
     database.migrated(partitions=16)
     proxy = Proxy(lab.postgres_server.port)
-    node = lab.new_node(
-        database_url=database.url.replace(f":{lab.postgres_server.port}/", f":{proxy.port}/"), partitions=64
-    )
+    node = lab.new_node(database_url=proxy.through(database.url), partitions=64)
     try:
         if away_at_first:
             proxy.refuse()

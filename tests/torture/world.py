@@ -26,7 +26,7 @@ class World:
             through = {}
             for store, port in ports.items():
                 proxy = self.links[index, store] = Proxy(port)
-                through[store] = urls[store].replace(f":{port}/", f":{proxy.port}/")
+                through[store] = proxy.through(urls[store])
             lab.nodes.append(lab.new_node(redis_url=through["redis"], database_url=through["postgres"]))
         for node in lab.nodes:
             node.start()
