@@ -7,6 +7,7 @@ import http.client
 import json
 import os
 import pathlib
+import re
 import subprocess
 import time
 
@@ -158,3 +159,9 @@ def memory(pid, field):
         if line.startswith(field + ":"):
             return int(line.split()[1]) * 1024
     raise LabError(f"no {field} of {pid}")
+
+
+def counter(node, name):
+    """One of a node's counters, without labels."""
+    text = exchange(node.admin_port, "GET", "/metrics")[2].decode()
+    return int(re.search(rf"^{name} (\d+)$", text, re.M)[1])
