@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "base/lz4_frame.h"
 
 /* Enough for any call to be answered in, little for a body that nobody will ask for. */
 #define BODY_UNKEPT_SECS "600"
@@ -63,9 +64,10 @@ STEP journal_append(struct worker *worker, struct job *job, const struct convers
 {
 	unsigned partition = partition_of(span_of(c->interview_id.text), worker->config->partitions);
 	struct journal_keys journal = keys_of_journal(&job->arena, partition);
+	struct span packed = lz4_frame_pack(&job->arena, body);
 	struct uuid name = uuid_random();
 	struct span key = key_of_body(&job->arena, partition, span_of(name.text));
-	struct span set[] = {SPAN("SET"), key, body, SPAN("EX"), SPAN(BODY_UNKEPT_SECS)};
+	struct span set[] = {SPAN("SET"), key, packed, SPAN("EX"), SPAN(BODY_UNKEPT_SECS)};
 	struct span keys[] = {journal.stream, journal.bytes, journal.interviews, journal.emptied, key};
 	struct span args[] = {
 		c->id,
@@ -74,7 +76,7 @@ STEP journal_append(struct worker *worker, struct job *job, const struct convers
 		SPAN_DIGITS(c->event_timestamp_secs),
 		span_of(c->body_sha256),
 		span_of(name.text),
-		SPAN_DIGITS((int64_t)body.n),
+		SPAN_DIGITS((int64_t)packed.n),
 	};
 
 	/* the script tells whether that worked; should it not come to run, the body goes by itself */

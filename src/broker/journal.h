@@ -41,7 +41,7 @@ enum { JOURNAL_STRIKES_MAX = 64 };
 STEP journal_strike(struct worker *worker, struct job *job, unsigned partition, size_t count, const struct span *entries,
 		    const struct span *bodies, redis_step *next, void *ctx);
 STEP journal_find(struct worker *worker, struct job *job, const struct uuid *interview_id, redis_step *next, void *ctx);
-/* The body of that name; absent when its entry was struck. */
+/* The body of that name, as lz4_frame_unpack() takes it; absent when its entry was struck. */
 STEP journal_body(struct worker *worker, struct job *job, unsigned partition, struct span name, redis_step *next, void *ctx);
 
 /* When an entry was heard: the ms that its id begins with; 0 if it is none. */

@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "base/json.h"
+#include "base/lz4_frame.h"
 #include "broker/fact.h"
 #include "broker/journal.h"
 #include "broker/results_body.h"
@@ -124,12 +125,12 @@ static enum step results_on_body(void *ctx, const struct redis_reply *reply)
 	struct worker *worker = worker_of(req);
 	struct arena *arena = &req->job.arena;
 	struct span words[4] = {SPAN("HMGET"), SPAN_ABSENT, SPAN("r"), SPAN("h")};
+	struct span body;
 	const char *reason;
 
 	/* absent: it was struck in between, and the ledger has it */
-	if (reply->status != CALL_OK || !reply->v[0].p ||
-	    elevenlabs_parse(arena, arena_span(arena, reply->v[0]), &all_agents, &results->conversation, &reason) !=
-		    WEBHOOK_CONVERSATION)
+	if (reply->status != CALL_OK || !reply->v[0].p || !lz4_frame_unpack(arena, reply->v[0], &body) ||
+	    elevenlabs_parse(arena, body, &all_agents, &results->conversation, &reason) != WEBHOOK_CONVERSATION)
 		return results_not_journaled(results, reply);
 	req->conversation = arena_strdup(arena, results->conversation.id);
 	words[1] = key_of_conversation(arena, worker->config->partitions, results->conversation.id);

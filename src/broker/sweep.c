@@ -13,6 +13,7 @@
 
 #include "base/clock.h"
 #include "base/json.h"
+#include "base/lz4_frame.h"
 #include "broker/fact.h"
 #include "broker/journal.h"
 #include "provider/elevenlabs.h"
@@ -140,7 +141,10 @@ static enum step sweep_on_body(void *ctx, const struct redis_reply *reply)
 		return DONE;
 	if (!reply->v[0].p)
 		return sweep_finish(sweep);
-	sweep->fact = arena_span(&sweep->job.arena, reply->v[0]);
+	if (!lz4_frame_unpack(&sweep->job.arena, reply->v[0], &sweep->fact)) {
+		sweep->fact = arena_span(&sweep->job.arena, reply->v[0]);
+		return sweep_reject(sweep, "22000", "its LZ4 frame is damaged");
+	}
 	return sweep_read_body(sweep);
 }
 

@@ -3,6 +3,7 @@ finds Postgres again brings everything there."""
 
 import collections
 import itertools
+import json
 import re
 import signal
 import time
@@ -10,6 +11,7 @@ import uuid
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+import redis
 import requests
 
 import model
@@ -33,6 +35,7 @@ def note_when_it_began():
 @pytest.fixture
 def no_ledger(api, lab):
     """Both nodes know that Postgres is away; it comes back when the test asks, or at its end."""
+    eventually(lambda: journal_length(lab) == 0, 30, "what earlier tests journaled to be swept")
     stop_postgres(lab)
     yield
     lab.mend()
@@ -423,6 +426,48 @@ def test_a_journaled_body_is_kept_once_and_goes_with_its_entry(api, lab, no_ledg
     assert len(bodies(lab)) == journal_length(lab) == 3
     settled(lab)
     assert bodies(lab) == []
+
+
+def kept_body(lab):
+    """(its key, its bytes) of the only one."""
+    [key] = bodies(lab)
+    with redis.Redis.from_url(lab.redis_url) as raw:
+        return key, raw.get(key)
+
+
+def test_a_journaled_body_is_an_lz4_frame(api, lab, no_ledger):
+    payload = api.payload(user=api.user(), turns=100)
+    ok(api.webhook(payload))
+    _, kept = kept_body(lab)
+    assert kept[:4] == b"\x04\x22\x4d\x18" and len(kept) < len(json.dumps(payload)) / 3
+
+
+def test_a_body_that_was_journaled_as_it_came_is_read(api, lab, no_ledger):
+    """As nodes did before bodies were compressed."""
+    user, sid = api.user(), sid_of()
+    payload = api.payload(user=user, session=sid)
+    ok(api.save(user, sid, ended_by="user"))
+    ok(api.webhook(payload))
+    [body] = bodies(lab)
+    lab.redis.set(body, json.dumps(payload), keepttl=True)
+    interview = ok(api.poll(user, sid)).json()["interviewId"]
+    journaled = ok(api.results(user, interview)).json()
+    settled(lab)
+    assert interview_row(lab, payload["data"]["conversation_id"])["transcript"] == payload["data"]["transcript"]
+    assert ok(api.results(user, interview)).json() == journaled
+
+
+def test_a_damaged_body_is_rejected_not_dropped(api, lab, no_ledger):
+    payload = api.payload(user=api.user(), turns=100)
+    ok(api.webhook(payload))
+    key, kept = kept_body(lab)
+    damaged = kept[:-9]
+    lab.redis.set(key, damaged, keepttl=True)
+    settled(lab)
+    cid = payload["data"]["conversation_id"]
+    assert interview_row(lab, cid) is None
+    [rejected] = rows(lab, "SELECT * FROM rejected_facts WHERE subject = %s", cid)
+    assert bytes(rejected["fact"]) == damaged and "LZ4" in rejected["error"]
 
 
 def test_a_body_that_is_gone_does_not_hold_up_the_journal(api, lab, no_ledger):
