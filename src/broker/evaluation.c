@@ -209,7 +209,7 @@ static enum step put_on_conversation(void *ctx, const struct postgres_reply *rep
 	params[5] = "true";
 	params[6] = NULL;
 	params[7] = put->cid;
-	return postgres_submit(worker_ledger_writer(worker, lock), &put->req->job, lock, 2, queries, put_on_kept, put);
+	return postgres_submit(worker_ledger_writer(worker), &put->req->job, lock, 2, queries, put_on_kept, put);
 }
 
 static enum step put_on_kept(void *ctx, const struct postgres_reply *reply)

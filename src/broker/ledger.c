@@ -40,7 +40,7 @@ static STEP submit(struct ledger_write *write, size_t count, const struct postgr
 				   ? write->link->users->user
 				   : ledger_lock_of_conversation(&write->job->arena, write->subject);
 
-	return postgres_submit_until(worker_ledger_writer(write->worker, lock), write->job, write->until_ms, lock, count,
+	return postgres_submit_until(worker_ledger_writer(write->worker), write->job, write->until_ms, lock, count,
 				     queries, next, write);
 }
 

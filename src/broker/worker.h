@@ -43,7 +43,7 @@ struct worker {
 	struct agent_lags *lags;
 	struct postgres *ledger_reader;
 	struct postgres *ledger_writers[WORKER_LEDGER_WRITERS_MAX];
-	size_t ledger_writer_count;
+	size_t ledger_writer_count, ledger_turn;
 	struct sweeper *sweeper;      /* of the first worker only; else NULL */
 	struct journal_size *journal; /* the node's: shared by its workers */
 	struct survey *survey;        /* likewise */
@@ -82,10 +82,9 @@ int64_t worker_window_ms(const struct worker *worker);
 const char *worker_window_param(const struct worker *worker, struct arena *arena);
 const char *worker_claim_unowned_param(const struct worker *worker);
 
-/* The connection for a write that locks `lock` first: always the same one, so that a
- * user's writes follow one another there instead of waiting for each other in Postgres. Users' locks and
- * conversations' ("~…") have connections of their own: what is alike is merged in a batch. */
-struct postgres *worker_ledger_writer(struct worker *worker, const char *lock);
+/* The connection for a write: the first whose next batch has room, and soon. What comes together goes together: a large batch
+ * costs less for each than two small ones, and a second backend helps only with what the first can't take. */
+struct postgres *worker_ledger_writer(struct worker *worker);
 
 /* Known to be away, or silent for longer than an answer may wait for it: no use asking. */
 bool worker_ledger_is_away(const struct worker *worker);

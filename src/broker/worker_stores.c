@@ -4,7 +4,6 @@
 #include "base/clock.h"
 #include "broker/health.h"
 #include "broker/journal.h"
-#include "broker/partition.h"
 #include "broker/sessions.h"
 #include "broker/worker_parts.h"
 #include "postgres/migrate.h"
@@ -13,19 +12,23 @@ enum {
 	REDIS_CALLS_MAX = 32768,
 	LEDGER_QUEUE_BYTES_MAX = 16 << 20,
 	READ_STALLED_MS = 2000,
+	SLOW_BATCH_MS = 50, /* behind a megabyte of transcript, or somebody's lock */
 };
 
 /* Of worker_open_stores(), which runs on one thread. */
 static char redis_error[256];
 
-struct postgres *worker_ledger_writer(struct worker *worker, const char *lock)
+struct postgres *worker_ledger_writer(struct worker *worker)
 {
-	size_t count = worker->ledger_writer_count, of_users = (count + 1) / 2, of_conversations = count / 2;
-	struct postgres **first = worker->ledger_writers;
+	size_t count = worker->ledger_writer_count;
 
-	if (lock[0] != '~' || of_conversations == 0)
-		return first[partition_of(span_of(lock), (int64_t)of_users)];
-	return first[of_users + partition_of(span_of(lock), (int64_t)of_conversations)];
+	for (size_t i = 0; i < count; i++) {
+		struct postgres *writer = worker->ledger_writers[i];
+
+		if (!postgres_is_crowded(writer) && !postgres_is_stalled(writer, SLOW_BATCH_MS))
+			return writer;
+	}
+	return worker->ledger_writers[worker->ledger_turn++ % count];
 }
 
 bool worker_ledger_is_away(const struct worker *worker)

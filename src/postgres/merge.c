@@ -157,6 +157,19 @@ void postgres_batch_collect(struct postgres *postgres)
 	}
 }
 
+bool postgres_is_crowded(const struct postgres *postgres)
+{
+	const struct postgres_member *member;
+	size_t count = 0, bytes = 0;
+
+	TAILQ_FOREACH (member, &postgres->queued, link) {
+		bytes += member->bytes;
+		if (++count >= BATCH_MEMBERS_MAX / 2 || bytes >= BATCH_BYTES_MAX / 2)
+			return true;
+	}
+	return false;
+}
+
 /* ── sending ────────────────────────────────────────────────────────────────────────── */
 
 static void execution_add(struct postgres *postgres, struct postgres_execution execution)

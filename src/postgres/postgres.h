@@ -59,6 +59,9 @@ const char *postgres_reason(const struct postgres *postgres);
 /* Something was sent at least age_ms ago, and nothing has come back since: frozen, or far behind. */
 bool postgres_is_stalled(const struct postgres *postgres, int64_t age_ms);
 
+/* What waits here fills half a batch: another connection would bring it there sooner. */
+bool postgres_is_crowded(const struct postgres *postgres);
+
 /* `lock` names what the statements lock first (NULL: nothing): calls of a batch are sent in
  * its order, so that two batches, each one transaction, don't wait for each other. */
 STEP postgres_submit(struct postgres *postgres, struct job *job, const char *lock, size_t count,

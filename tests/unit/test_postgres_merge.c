@@ -161,6 +161,24 @@ static void test_a_batch_is_bounded(void **state)
 	assert_int_equal(sent, 64);
 }
 
+/* Half of the next batch is waiting: by members, or by their bytes. */
+static void test_when_it_is_crowded(void **state)
+{
+	struct fixture *f = *state;
+	static char large[(2 << 20) + 1];
+
+	for (size_t i = 0; i < 32; i++) {
+		assert_false(postgres_is_crowded(&f->postgres));
+		add_facts(f, "~c");
+	}
+	assert_true(postgres_is_crowded(&f->postgres));
+	postgres_batch_collect(&f->postgres);
+	assert_false(postgres_is_crowded(&f->postgres));
+	memset(large, 'x', sizeof(large) - 1);
+	add_facts(f, large);
+	assert_true(postgres_is_crowded(&f->postgres));
+}
+
 static void assert_int32(const char **at, int32_t expected)
 {
 	const unsigned char *p = (const unsigned char *)*at;
@@ -284,6 +302,7 @@ int main(void)
 		TEST(test_reads_of_one_conversation_go_together),
 		TEST(test_what_failed_goes_alone_and_first),
 		TEST(test_a_batch_is_bounded),
+		TEST(test_when_it_is_crowded),
 		cmocka_unit_test(test_arrays),
 		cmocka_unit_test(test_arrays_with_places),
 		TEST(test_rows_go_to_their_members),
