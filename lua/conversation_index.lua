@@ -1,6 +1,6 @@
 -- Whose a conversation is: the named user, else the owner of the named session, else the user with
 -- the earliest claim whose session lies within the match window.
--- uses clock emptied hash order facts conversations
+-- uses emptied hash order facts conversations
 --
 -- The holder is the user whose bucket the conversation is in. It changes here from nobody to
 -- the owner; from one user to another only by `settle`, after it was taken out of the
@@ -15,47 +15,44 @@
 -- ARGV[3]  match window in ms
 -- ARGV[4]  '1' if claim_unowned
 -- ARGV[5]  '1' if the ledger can't be asked
--- ARGV[6]  what is told: a conversation fact with its members as encode_conversation() has them, or ''
--- ARGV[7]  what the ledger knows, or '': {content?, claims, holder?, named_owner?}; its content is told as well
--- ARGV[8]  a session that it may name and ARGV[9] the owner of that, or ''
+-- ARGV[6]  a session that it may name and ARGV[7] the owner of that, or ''
+-- ARGV[8]  what is told: a conversation fact with its members as encode_conversation() has them, or ''
+-- ARGV[9]  what the ledger knows, or '': {content?, claims, holder?, named_owner?}; its content is told as well
 -- ARGV[10] what else, or '': {
 --            check?: user           would a claim of this user be refused?
 --            claim?: session fact   a session claims this conversation, or has more to say
 --            unclaim?: sid          it claims another one instead
 --            content?: conversation fact, its members in any order
 --            settle?: user}         the conversation has left this user's bucket
+-- ARGV[11] '1' if the time is wanted
+--          (empty words at the end may be left out)
 -- Reply    {'HYDRATE'}              nothing was changed: ask the ledger and call again
 --          {'CONFLICT'}             (check) it is another user's
 --          {'FULL'}                 too many sessions claim it, and no name decides; nothing was changed
---          {'OK', owner or '', former holder or '', epoch, conversation fact or '', [session fact …],
---           emptied_at, now}
+--          {'OK', owner or '', epoch, emptied_at, now if wanted or '', conversation fact or '', former holder,
+--           [session fact …]}       '' for what isn't there, nothing at the end
 --          the sessions are the owner's that claim it
 
 local CLAIMS_MAX = 64
 
-local key, replid, hydrate, told, named_sid = KEYS[1], ARGV[1], ARGV[7], ARGV[6], ARGV[8]
+local key, replid, named_sid = KEYS[1], ARGV[1], ARGV[6] or ''
+local told, hydrate, asks = ARGV[8] or '', ARGV[9] or '', ARGV[10] or ''
 local raw = redis.call('HGETALL', key)
-local entry, claims, claim_count, owners = {r = false, c = false, e = false, h = false}, {}, 0, {}
+local entry, claims, claim_count = {r = false, c = false, e = false, h = false}, {}, 0
 for i = 1, #raw, 2 do
   local field, value = raw[i], raw[i + 1]
   entry[field] = value
-  local kind = field:sub(1, 2)
-  if kind == 'k:' then
+  if field:sub(1, 2) == 'k:' then
     claims[field:sub(3)] = cjson.decode(value)
     claim_count = claim_count + 1
-  elseif kind == 'o:' then
-    owners[field:sub(3)] = value
   end
 end
 local hydrated = entry.r == replid
-if not hydrated and hydrate == '' and ARGV[5] == '' then return {'HYDRATE'} end
+if not hydrated and hydrate == '' and ARGV[5] ~= '1' then return {'HYDRATE'} end
 
 hydrate = hydrate ~= '' and cjson.decode(hydrate)
-local asks = ARGV[10] ~= '' and cjson.decode(ARGV[10]) or {}
+asks = asks ~= '' and cjson.decode(asks) or {}
 local holder, epoch = entry.h, tonumber(entry.e or 0)
-local function put(field, value)
-  if entry[field] ~= value then set_field(field, value) end
-end
 
 -- ── what is told ──
 
@@ -78,8 +75,9 @@ local function set_claim(fact)
 end
 
 local function set_owner(sid, user)
-  owners[sid] = user
-  put('o:' .. sid, user)
+  local field = 'o:' .. sid
+  put(entry, field, user)
+  entry[field] = user
 end
 
 if hydrate and hydrate.content then merge_content(hydrate.content) end
@@ -88,23 +86,24 @@ if hydrate and not hydrated then
   for _, fact in ipairs(hydrate.claims) do set_claim(fact) end
   -- of two words on the holder the one of the later epoch: this Redis may have come back older
   if not entry.e or (c and c.epoch > epoch) then holder = hydrate.holder end
-  epoch = math.max(epoch + 1, now_us, c and c.epoch + 1 or 0)
+  epoch = math.max(epoch + 1, clock_us(), c and c.epoch + 1 or 0)
   if c and c.named_session and hydrate.named_owner then set_owner(c.named_session, hydrate.named_owner) end
 end
 if told ~= '' and told ~= text then
   if text or content then merge_content(cjson.decode(told)) else text = told end
 end
 if asks.content then merge_content(asks.content) end
-if named_sid ~= '' then set_owner(named_sid, ARGV[9]) end
+if named_sid ~= '' then set_owner(named_sid, ARGV[7]) end
 
-local function find_named_owner()
-  -- a quote within a value has a backslash before it: this can only be that member
-  local at = text and text:find('"named_user":"', 1, true)
-  if at then return text:sub(at + 14, at + 49) end
+local owner
+-- a quote within a value has a backslash before it: this can only be that member
+local at = text and text:find('named_user":"', 1, true)
+if at then
+  owner = text:sub(at + 13, at + 48)
+else
   local c = read_content()
-  return c and (c.named_user or c.named_session and owners[c.named_session])
+  owner = c and (c.named_user or c.named_session and entry['o:' .. c.named_session])
 end
-local owner = find_named_owner()
 
 if asks.claim then
   if claims[asks.claim.sid] or claim_count < CLAIMS_MAX then
@@ -120,7 +119,7 @@ end
 
 -- ── whose it is ──
 
-if not owner and ARGV[4] ~= '' and read_content() then
+if not owner and ARGV[4] == '1' and read_content() then
   local first, window = nil, tonumber(ARGV[3])
   for _, s in pairs(claims) do
     if distance(s, content) <= window and (not first
@@ -135,39 +134,43 @@ if asks.settle and holder == asks.settle and holder ~= owner then
   holder = nil
   epoch = epoch + 1
 end
-local former, leaving = '', false
+local former
 if holder and holder ~= owner then
-  former, leaving = holder, true
-  epoch = math.max(epoch + 1, now_us)
+  former = holder
+  epoch = math.max(epoch + 1, clock_us())
 elseif owner and (not holder or entry.l) then
   -- also when it was leaving and is to stay after all: someone may be about to take it out
   holder = owner
-  epoch = math.max(epoch + 1, now_us)
+  epoch = math.max(epoch + 1, clock_us())
 end
 
 -- ── what is written ──
 
-if hydrated or hydrate then put('r', replid) end
+if hydrated or hydrate then put(entry, 'r', replid) end
 if content and not text then
   content.epoch = nil -- the entry's own counts
   text = encode_conversation(content)
 end
-if text then put('c', text) end
+if text then put(entry, 'c', text) end
 epoch = format('%d', epoch)
-put('e', epoch)
-if holder then put('h', holder) elseif entry.h then redis.call('HDEL', key, 'h') end
-if leaving then put('l', '1') elseif entry.l then redis.call('HDEL', key, 'l') end
+put(entry, 'e', epoch)
+if holder then put(entry, 'h', holder) elseif entry.h then redis.call('HDEL', key, 'h') end
+if former then put(entry, 'l', '1') elseif entry.l then redis.call('HDEL', key, 'l') end
 for sid in next, set do
-  if claims[sid] then put('k:' .. sid, encode_session(claims[sid])) end
+  if claims[sid] then put(entry, 'k:' .. sid, encode_session(claims[sid])) end
 end
 write_fields(key)
 keep_for(ARGV[2], key, raw[1] == nil)
 
 if asks.check and owner and owner ~= asks.check then return {'CONFLICT'} end
 
-local sessions = {}
+local sessions
 for sid, s in next, claims do
-  if s.user == owner then sessions[#sessions + 1] = set[sid] and encode_session(s) or entry['k:' .. sid] end
+  if s.user == owner then
+    sessions = sessions or {}
+    sessions[#sessions + 1] = set[sid] and encode_session(s) or entry['k:' .. sid]
+  end
 end
-return {'OK', owner or '', former, epoch, text or '', sessions[1] and '[' .. table.concat(sessions, ',') .. ']' or '[]',
-  emptied_at(KEYS[2]), now_ms}
+local now = ARGV[11] == '1' and math.floor(clock_us() / 1000) or ''
+return {'OK', owner or '', epoch, emptied_at(KEYS[2]), now, text or '', former or sessions and '' or nil,
+  sessions and '[' .. table.concat(sessions, ',') .. ']'}

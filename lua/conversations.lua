@@ -38,18 +38,9 @@ local function merge_conversation(a, b)
   return m
 end
 
--- The provider's own times, or the receipt where they are not known.
-local function conversation_start(c) return c.started_at or c.received_at end
-local function conversation_end(c) return c.ended_at or c.received_at end
+-- Sessions are compared by their end, or else by their start, with the provider's own times, or with the receipt where
+-- they are not known.
 local function distance(s, c)
-  if s.ended_at then return math.abs(s.ended_at - conversation_end(c)) end
-  return math.abs(session_time(s) - conversation_start(c))
-end
-
--- An id that only the provider can have made; other claims do not keep a session out of the window match.
-local function is_strong(claim) return claim:find('^conv_[A-Za-z0-9]+$') ~= nil end
-
--- Smaller distance first, then the smaller id.
-local function nearer(d, id, best_d, best_id)
-  return not best_d or d < best_d or (d == best_d and before(id, best_id))
+  if s.ended_at then return math.abs(s.ended_at - (c.ended_at or c.received_at)) end
+  return math.abs((s.started_at or s.heard_at) - (c.started_at or c.received_at))
 end

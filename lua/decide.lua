@@ -5,7 +5,7 @@
 -- read. Groups that are not covered are not kept: who asks for them brings them back. A fact that only
 -- the journal holds can't be brought back, and is pinned: its group stays, for the views' sake, and is
 -- left out of decisions until it is covered.
--- uses clock emptied hash order facts conversations ranges groups link
+-- uses emptied hash order facts conversations ranges groups link
 --
 -- KEYS[1]  the user's bucket: hash {r: replid, revision, covered: ranges, s:<sid>: session fact,
 --          c:<cid>: conversation fact with its epoch, x:<cid>: epoch at which the conversation left,
@@ -22,32 +22,34 @@
 -- ARGV[10] what has left: {cid, epoch, fact}, …
 -- ARGV[11] what the ledger said: {revision, covered: ranges, sessions, conversations, gone: [{cid, epoch} …]}, …
 --          (members of a JSON list each, without its brackets)
+-- ARGV[12] '1' if the time is wanted
+--          (empty words at the end may be left out)
 -- Reply    {'HYDRATE', ranges, [cid …]}  nothing was taken: ask the ledger, call again with all it said so far
 --          {'FULL'}                      more than WINDOW_MAX facts within one window, or a group of more
 --                                        than GROUP_MAX; nothing was taken
---          {'OK', revision, decision, view or '', emptied_at, now}
+--          {'OK', revision, decision, emptied_at, now if wanted, view if wanted}   '' for what isn't there,
+--                                        nothing at the end
 --          decision: see sql/0006_batches.sql; src/broker/ledger_params.c makes rows of it
 --          view: {status: 'started'|'ended'|'linked'|'failed', interviewId, conversationId, evaluationStatus,
 --            reason, startedAt?, endedAt?, receivedAt?}
 
 local WINDOW_MAX, GROUP_MAX, BUCKET_MAX = 64, 256, 64
 
-local key, replid, window, floor, forced = KEYS[1], ARGV[1], tonumber(ARGV[3]), tonumber(ARGV[4]), ARGV[5] ~= ''
-local wanted, pin, only_session, only_conversation = ARGV[6], ARGV[7], ARGV[8], ARGV[9]
+local key, replid, window, floor, forced = KEYS[1], ARGV[1], tonumber(ARGV[3]), tonumber(ARGV[4]), ARGV[5] == '1'
+local wanted, pin, only_session, only_conversation = ARGV[6], ARGV[7] or '', ARGV[8] or '', ARGV[9] or ''
 local decode, NOTHING = cjson.decode, {}
 
 local function members(list)
-  if list == '' then return NOTHING end
-  -- a quote within a value has a backslash before it: only two members are so separated
-  if list:find('},{"', 1, true) or list:find('}, {"', 1, true) then return decode('[' .. list .. ']') end
-  return {decode(list)}
+  if not list or list == '' then return NOTHING end
+  local is_one, fact = pcall(decode, list) -- as mostly
+  return is_one and {fact} or decode('[' .. list .. ']')
 end
 
 -- ── what is here, and what the ledger said ──
 
 local raw = redis.call('HGETALL', key)
-local old, sessions, conversations, left_at = {r = false, covered = false, revision = '0', has_pins = false}, {}, {}, {}
-local known_session, known_conversation -- mostly one of each is told, which stands there as it is told
+local old, sessions, conversations, left_at = {r = false, covered = false, revision = '0'}, {}, {}, {}
+local known_session, known_conversation, has_pins -- mostly one of each is told, which stands there as it is told
 for i = 1, #raw, 2 do
   local field, value = raw[i], raw[i + 1]
   old[field] = value
@@ -63,12 +65,12 @@ for i = 1, #raw, 2 do
   elseif kind == 'x:' then
     left_at[field:sub(3)] = tonumber(value)
   elseif kind == 'p:' then
-    old.has_pins = true
+    has_pins = true
   end
 end
 -- what another generation of Redis covered may have missed what that one lost
 local same_generation = old.r == replid
-local covered, covered_before = same_generation and decode(old.covered) or {}, nil
+local covered = same_generation and decode(old.covered) or {}
 local revision = tonumber(old.revision)
 local hydrates = members(ARGV[11])
 local has_left = false -- something may have to go
@@ -176,56 +178,43 @@ for cid, ghost in next, ghosts do
 end
 local pinned = pin ~= '' and (pin:sub(1, 2) == 's:' and sessions or conversations)[pin:sub(3)]
 if pinned and pinned.touched then pinned.pinned = true else pinned = nil end
-if old.has_pins then
+if has_pins then
   for _, s in next, sessions do s.pinned = s.pinned or old['p:' .. s.field] end
   for _, c in next, conversations do c.pinned = c.pinned or old['p:' .. c.field] end
 end
 local items = group_facts(sessions, conversations, window)
 
 local missing = NOTHING
-local function is_covered(at)
-  local low, high = at - window, at + window
-  return ranges_hold(covered, low > 0 and low or 0, high < FAR and high or FAR)
-end
-local function require_around(at)
-  local margin = 3 * math.max(window, 600000) * 2 ^ #hydrates -- long chains are read in few rounds
-  local high = at + window + margin
-  -- what is still to come will come through this bucket
-  if high >= now_ms then high = FAR end
-  missing = ranges_add(missing, math.max(at - window - margin, 0), math.max(high, at))
-end
 for i = 1, #items do
   local f = items[i]
-  local g = f.group or f
-  if not is_covered(f.first) then
-    g.whole = false
-    if g.any_touched then require_around(f.first) end
-  end
-  if f.last ~= f.first and not is_covered(f.last) then
-    g.whole = false
-    if g.any_touched then require_around(f.last) end
+  local g, at = f.group or f, f.first
+  while at do
+    if not ranges_hold(covered, at, window) then
+      g.partial = true
+      if g.any_touched then
+        local margin = 3 * math.max(window, 600000) * 2 ^ #hydrates -- long chains are read in few rounds
+        local high = at + window + margin
+        -- what is still to come will come through this bucket
+        if high >= clock_us() / 1000 then high = FAR end
+        missing = ranges_add(missing, math.max(at - window - margin, 0), math.max(high, at))
+      end
+    end
+    at = at ~= f.last and f.last
   end
 end
 if missing[1] and not forced then return {'HYDRATE', ranges_json(missing), ask_about[1] and encode(ask_about) or '[]'} end
 
-local fact_count = 0
-local function forget(f)
-  covered_before = covered_before or covered
-  covered = ranges_subtract(ranges_subtract(covered, f.first, f.first), f.last, f.last)
-  local fact = f.fact
-  if fact.cid then conversations[fact.cid] = nil else sessions[fact.sid] = nil end
-  has_left = true
-end
+local fact_count, forgotten = 0, {}
 for i = 1, #items do
   local f = items[i]
   local g = f.group or f
-  if g.any_touched or g.whole then
+  if g.any_touched or not g.partial then
     f.decided = true
     fact_count = fact_count + 1
   elseif g.any_pinned or forced then
     fact_count = fact_count + 1
   else
-    forget(f)
+    forgotten[#forgotten + 1] = f
   end
 end
 
@@ -235,7 +224,7 @@ if fact_count > WINDOW_MAX then
   local kept, groups, group_of = {}, {}, {}
   for _, f in ipairs(items) do
     local g = f.group or f
-    if g.any_touched or g.whole or g.any_pinned or forced then
+    if g.any_touched or not g.partial or g.any_pinned or forced then
       kept[#kept + 1] = f
       local group = group_of[g]
       if not group then
@@ -263,10 +252,17 @@ if fact_count > WINDOW_MAX then
   for _, group in ipairs(groups) do
     if fact_count <= BUCKET_MAX then break end
     if not group.stays then
-      for _, f in ipairs(group) do forget(f) end
+      for _, f in ipairs(group) do forgotten[#forgotten + 1] = f end
       fact_count = fact_count - #group
     end
   end
+end
+local covered_before = covered
+for i = 1, #forgotten do
+  local f = forgotten[i]
+  local fact = f.fact
+  covered, has_left = ranges_subtract(ranges_subtract(covered, f.first, f.first), f.last, f.last), true
+  if fact.cid then conversations[fact.cid] = nil else sessions[fact.sid] = nil end
 end
 for cid in next, ghosts do conversations[cid] = nil end
 
@@ -292,34 +288,31 @@ local function joined(list)
   return list[2] and table.concat(list, ',') or list[1] or ''
 end
 
-local function put(field, value)
-  if old[field] ~= value then set_field(field, value) end
-end
-
-local decided_sessions, decided_conversations, asked_view = {nil}, {nil}, ''
+local decided_sessions, decided_conversations, asked_view = {nil}, {nil}, nil
 for sid, s in next, sessions do
   local c = s.other and s.other.fact
   local cid = c and encode(c.cid)
+  if c then s.other.id = cid end -- as JSON
   if s.decided then
     decided_sessions[#decided_sessions + 1] = (c and '{"cid":' .. cid .. ',"evidence":"' .. s.evidence .. '","sid":' or '{"sid":')
       .. encode(sid) .. '}'
   end
   local view = view_of(s.fact, c, cid)
-  put(s.field, s.text or encode_session(s.fact))
-  put('v:' .. sid, view)
+  put(old, s.field, s.text or encode_session(s.fact))
+  put(old, 'v:' .. sid, view)
   if sid == wanted then asked_view = view end
 end
 for cid, c in next, conversations do
   local fact = c.fact
   if c.decided then
-    decided_conversations[#decided_conversations + 1] = '{"cid":' .. encode(cid)
+    decided_conversations[#decided_conversations + 1] = '{"cid":' .. (c.id or encode(cid))
       .. ',"epoch":' .. format('%d', fact.epoch) .. ',"hash":"' .. fact.hash .. (c.touched and '","own":1}' or '"}')
   end
-  put(c.field, c.text or encode_conversation(fact))
+  put(old, c.field, c.text or encode_conversation(fact))
 end
-for cid, epoch in next, left_at do put('x:' .. cid, format('%d', epoch)) end
-if hydrates[1] then put('r', replid) end
-if hydrates[1] or covered_before and same_generation then put('covered', ranges_json(covered)) end
+for cid, epoch in next, left_at do put(old, 'x:' .. cid, format('%d', epoch)) end
+if hydrates[1] then put(old, 'r', replid) end
+if hydrates[1] or covered ~= covered_before and same_generation then put(old, 'covered', ranges_json(covered)) end
 -- what was forgotten or has left
 if has_left then
   has_left = false
@@ -343,14 +336,17 @@ end
 -- A decision that changes nothing keeps its revision: those who find theirs overtaken and ask again
 -- all come back with the one that is in force, and need not overtake each other.
 if new_count > 0 or has_left or revision == 0 or revision < floor then
-  revision = format('%d', math.max(revision + 1, now_us, floor + 1))
-  put('revision', revision)
+  -- in one generation nobody gave a greater one; another may have
+  local least = same_generation and 0 or clock_us()
+  revision = format('%d', math.max(revision + 1, least, floor + 1))
+  put(old, 'revision', revision)
 else
   revision = format('%d', revision)
 end
-if pinned and (pinned.fact.cid and conversations[pinned.fact.cid] or sessions[pinned.fact.sid]) then put('p:' .. pin, '1') end
+if pinned and (pinned.fact.cid and conversations[pinned.fact.cid] or sessions[pinned.fact.sid]) then put(old, 'p:' .. pin, '1') end
 write_fields(key)
 keep_for(ARGV[2], key, raw[1] == nil)
 
+local now = ARGV[12] == '1' and math.floor(clock_us() / 1000) or asked_view and '' or nil
 return {'OK', revision, '{"sessions":[' .. joined(decided_sessions) .. '],"conversations":[' .. joined(decided_conversations)
-  .. '],"gone":[' .. joined(gone) .. ']}', asked_view, emptied_at(KEYS[2]), now_ms}
+  .. '],"gone":[' .. joined(gone) .. ']}', emptied_at(KEYS[2]), now, asked_view}

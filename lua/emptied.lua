@@ -1,9 +1,14 @@
 -- Shared: what every script that changes a key does with its partition.
 
--- For those that mostly need no clock.
-local function clock_ms()
-  local time = redis.call('TIME')
-  return time[1] * 1000 + math.floor(time[2] / 1000)
+-- The moment of this call in microseconds, read when it is first wanted: many calls need none. Revisions and epochs start
+-- from it: a Redis that was emptied must not come upon a number that it gave in the same millisecond before.
+local moment
+local function clock_us()
+  if not moment then
+    local time = redis.call('TIME')
+    moment = time[1] * 1000000 + time[2]
+  end
+  return moment
 end
 
 -- When this partition was last found empty, in ms: a key that goes with all others when they go.
@@ -11,7 +16,7 @@ end
 local function emptied_at(key)
   local at = redis.call('GET', key)
   if not at then
-    at = tostring(clock_ms()) -- 13 digits: it would round what has more than 14
+    at = string.format('%d', clock_us() / 1000)
     redis.call('SET', key, at)
   end
   return at

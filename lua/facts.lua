@@ -50,6 +50,3 @@ local function merge_session(a, b)
   if m.started_at and m.ended_at and m.started_at > m.ended_at then m.started_at = nil end
   return m
 end
-
--- The moment that a session is compared by.
-local function session_time(s) return s.ended_at or s.started_at or s.heard_at end

@@ -10,16 +10,19 @@
 --   first, last          its moments
 --   named, open          a session that a conversation names; joined by an id to what was touched, or touched so
 --   group                the item that stands for its group, if that is another. That one tells of all in it:
---   any_touched, any_pinned, whole (of decide.lua)
---   decided              of decide.lua
+--   any_touched, any_pinned, partial (of decide.lua)
+--   decided, id          of decide.lua
 --   other, evidence      the item that it is linked to, and why (lua/link.lua)
--- All members are made at once: a table that grows costs more than what is done with it.
+-- Nine members are made at once, which gives it room for sixteen: a table that grows costs more than what is
+-- done with it.
 
 local function item_of(field, fact, text)
-  return {field = field, fact = fact, text = text, touched = false, pinned = false, first = 0, last = 0, named = false,
-    open = false, group = false, any_touched = false, any_pinned = false, whole = true, decided = false, other = false,
-    evidence = false}
+  return {field = field, fact = fact, text = text, touched = false, first = 0, last = 0, group = false, other = false,
+    decided = false}
 end
+
+-- An id that only the provider can have made; other claims do not keep a session out of the window match.
+local STRONG_CLAIM = '^conv_[A-Za-z0-9]+$'
 
 local function root(item)
   while item.group do item = item.group end
@@ -41,24 +44,26 @@ local function group_facts(sessions, conversations, window)
   local items, n = {nil, nil, nil, nil}, 0
   for _, c in next, conversations do
     local fact = c.fact
+    local named, received_at = fact.named_session, fact.received_at
     n = n + 1
-    items[n], c.first, c.last = c, conversation_start(fact), conversation_end(fact)
-    local s = fact.named_session and sessions[fact.named_session]
+    items[n], c.first, c.last = c, fact.started_at or received_at, fact.ended_at or received_at
+    local s = named and sessions[named]
     if s then
       s.named = true
       join_by_id(s, c)
     end
   end
   for _, s in next, sessions do
-    local c = s.fact.claim and conversations[s.fact.claim]
+    local claim = s.fact.claim
+    local c = claim and conversations[claim]
     if c then join_by_id(s, c) end
   end
   for _, s in next, sessions do
     local fact = s.fact
+    local at = fact.ended_at or fact.started_at or fact.heard_at
     n = n + 1
-    items[n], s.first = s, session_time(fact)
-    s.last = s.first
-    if s.touched or s.open or not (s.named or (fact.claim and is_strong(fact.claim))) then
+    items[n], s.first, s.last = s, at, at
+    if s.touched or s.open or not (s.named or (fact.claim and fact.claim:find(STRONG_CLAIM))) then
       for _, c in next, conversations do
         if (c.touched or c.open or not c.fact.named_session) and distance(fact, c.fact) <= window then join(s, c) end
       end

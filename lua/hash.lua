@@ -4,9 +4,13 @@
 -- a short script does, and stands in the append-only file by itself. There is room for a few from the
 -- beginning: a table that grows costs more than what is put into it.
 local new_fields, new_count = {nil, nil, nil, nil, nil, nil, nil, nil, nil, nil}, 0
-local function set_field(name, value)
-  new_fields[new_count + 1], new_fields[new_count + 2] = name, value
-  new_count = new_count + 2
+
+-- `old`: the fields as they are
+local function put(old, name, value)
+  if old[name] ~= value then
+    new_fields[new_count + 1], new_fields[new_count + 2] = name, value
+    new_count = new_count + 2
+  end
 end
 
 local FIELDS_MAX = 1000 -- far below what unpack() takes

@@ -1,5 +1,5 @@
 -- The content that counts of an interview that is still in the journal.
--- uses journal
+-- uses journal_entry
 --
 -- KEYS[1]  the journal of the interview's partition
 -- KEYS[2]  hash of the interviews in it (lua/journal_append.lua)

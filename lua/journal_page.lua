@@ -1,6 +1,6 @@
 -- The oldest entries of a journal for a sweeper, or those behind an earlier page, if it holds the partition's
 -- lease or gets it.
--- uses clock journal
+-- uses journal_entry
 --
 -- KEYS[1]  the journal, KEYS[2] its bytes
 -- KEYS[3]  the lease: its holder
@@ -11,8 +11,10 @@
 -- Reply    {length, bytes, age of the oldest in ms, now, '1' if there is more to be read or '',
 --           (entry, kind, subject, fact or '', name of the body or '', its hash or '', bytes) …}
 
+local clock = redis.call('TIME')
+local now, count = clock[1] * 1000 + math.floor(clock[2] / 1000), tonumber(ARGV[4])
 local length, bytes = redis.call('XLEN', KEYS[1]), journal_bytes(KEYS[2])
-local reply, now, count = {length, bytes, 0, now_ms, ''}, now_ms, tonumber(ARGV[4])
+local reply = {length, bytes, 0, now, ''}
 if length == 0 then return reply end
 
 local function entry_ms(entry) return tonumber(entry[1]:match('^%d+')) end

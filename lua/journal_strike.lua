@@ -1,5 +1,5 @@
 -- Strikes entries out of a journal: the ledger has them.
--- uses emptied journal
+-- uses emptied journal journal_entry
 --
 -- KEYS[1]  the journal, KEYS[2] its bytes
 -- KEYS[3]  hash of the interviews in it (lua/journal_append.lua)

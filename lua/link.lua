@@ -1,14 +1,12 @@
 -- Shared: the links as a pure function of one user's facts.
 
+-- Smaller distance first, then the smaller id.
+local function nearer(d, id, best_d, best_id)
+  return d < best_d or (d == best_d and before(id, best_id))
+end
+
 -- sessions, conversations: {id: item} (lua/groups.lua): notes in each item what it is linked to
 local function link(sessions, conversations, window)
-  local function link_items(session, conversation, evidence)
-    session.other, conversation.other, session.evidence = conversation, session, evidence
-  end
-  local function unlink_item(item)
-    item.other.other, item.other = false, false
-  end
-
   -- 1. The webhook names the session. Of several: the one that the session claims, then the nearer.
   for cid, c in next, conversations do
     local s = c.fact.named_session and sessions[c.fact.named_session]
@@ -16,8 +14,8 @@ local function link(sessions, conversations, window)
       local best, claim = s.other, s.fact.claim
       if not best or claim == cid or (claim ~= best.fact.cid
           and nearer(distance(s.fact, c.fact), cid, distance(s.fact, best.fact), best.fact.cid)) then
-        if best then unlink_item(s) end
-        link_items(s, c, 'session_id')
+        if best then best.other = false end
+        s.other, c.other, s.evidence = c, s, 'session_id'
       end
     end
   end
@@ -28,8 +26,8 @@ local function link(sessions, conversations, window)
     if c and not (c.other and c.other.evidence == 'session_id') then
       local best = c.other
       if not best or nearer(distance(s.fact, c.fact), sid, distance(best.fact, c.fact), best.fact.sid) then
-        if best then unlink_item(c) end
-        link_items(s, c, 'conversation_id')
+        if best then best.other = false end
+        s.other, c.other, s.evidence = c, s, 'conversation_id'
       end
     end
   end
@@ -39,7 +37,7 @@ local function link(sessions, conversations, window)
   local pairs_by_distance, n = nil, 0
   for sid, s in next, sessions do
     local fact = s.fact
-    if not s.other and not (fact.claim and is_strong(fact.claim)) then
+    if not s.other and not (fact.claim and fact.claim:find(STRONG_CLAIM)) then
       for cid, c in next, conversations do
         if not c.other and not c.fact.named_session and (not fact.agent or fact.agent == c.fact.agent) then
           local d = distance(fact, c.fact)
@@ -60,6 +58,7 @@ local function link(sessions, conversations, window)
   end
   for i = 1, n do
     local p = pairs_by_distance[i]
-    if not p.s.other and not p.c.other then link_items(p.s, p.c, 'window') end
+    local s, c = p.s, p.c
+    if not s.other and not c.other then s.other, c.other, s.evidence = c, s, 'window' end
   end
 end

@@ -30,9 +30,14 @@ local function ranges_subtract(list, low, high)
   return out
 end
 
-local function ranges_hold(list, low, high)
+-- Whether all that is no farther from a moment than `margin` is in one of them.
+local function ranges_hold(list, at, margin)
+  local low, high = at - margin, at + margin
+  if low < 0 then low = 0 end
+  if high > FAR then high = FAR end
   for i = 1, #list do
-    if list[i][1] <= low and high <= list[i][2] then return true end
+    local r = list[i]
+    if r[1] <= low and high <= r[2] then return true end
   end
   return false
 end

@@ -7,25 +7,26 @@
 -- ARGV[1]  replid of this Redis, as the caller knows it
 -- ARGV[2]  TTL in ms
 -- ARGV[3]  the sid
--- ARGV[4]  '1' if the ledger can't be asked
--- ARGV[5]  '1' if what is told is to go into the journal as well
--- ARGV[6]  a conversation that names the sid, or ''
--- ARGV[7]  what the ledger knows: {session?, named_by}, or ''
+-- ARGV[4]  a conversation that names the sid, or ''
+-- ARGV[5]  '1' if the ledger can't be asked
+-- ARGV[6]  '1' if the time is wanted
+-- ARGV[7]  '1' if what is told is to go into the journal as well
 -- ARGV[8]  a save, stamped here: {user, agent?, claim?, ended_by?, ended_ago?}, or ''
 -- ARGV[9]  a save that was stamped before: session fact, or ''
--- ARGV[10] '1' if the time is wanted
+-- ARGV[10] what the ledger knows: {session?, named_by}, or ''
+--          (empty words at the end may be left out)
 -- Reply    {'HYDRATE'}                       nothing was changed: ask the ledger and call again
 --          {'CONFLICT'}                      another user owns the sid; nothing was changed
---          {'OK', session fact or '', [cid …], claim that the merge replaced or '', entry in the journal or '',
---           bytes of the journal if there is an entry, emptied_at, now if wanted}
+--          {'OK', session fact or '', [cid …], emptied_at, now if wanted, claim that the merge replaced,
+--           entry in the journal, bytes of the journal}   '' for what isn't there, nothing at the end
 
 local NAMED_BY_MAX = 64
 
-local key, replid, sid, named_by, hydrate = KEYS[1], ARGV[1], ARGV[3], ARGV[6], ARGV[7]
-local save, fact = ARGV[8], ARGV[9]
+local key, replid, sid, journaled = KEYS[1], ARGV[1], ARGV[3], ARGV[7] == '1'
+local named_by, save, fact, hydrate = ARGV[4] or '', ARGV[8] or '', ARGV[9] or '', ARGV[10] or ''
 local entry = redis.call('HMGET', key, 'r', 's', 'n')
 local told, names, hydrated = entry[2], entry[3] or '[]', entry[1] == replid
-if not hydrated and hydrate == '' and ARGV[4] == '' then return {'HYDRATE'} end
+if not hydrated and hydrate == '' and ARGV[5] ~= '1' then return {'HYDRATE'} end
 
 hydrate = hydrate ~= '' and not hydrated and cjson.decode(hydrate)
 
@@ -49,8 +50,8 @@ if named_by ~= '' then
 end
 
 -- Whose it is. What is only passed on is not read.
-local replaced, stamped = '', nil
-local now = (save ~= '' or ARGV[10] ~= '') and clock_ms() or ''
+local replaced, stamped
+local now = (save ~= '' or ARGV[6] == '1') and math.floor(clock_us() / 1000)
 if save ~= '' or fact ~= '' or hydrate then
   local session = told and cjson.decode(told) or nil
   if hydrate then
@@ -75,21 +76,23 @@ if save ~= '' or fact ~= '' or hydrate then
     if session and session.user ~= fact.user then return {'CONFLICT'} end
     local merged = merge_session(session, fact)
     if session and session.claim and session.claim ~= merged.claim then replaced = session.claim end
-    stamped = merged ~= fact and ARGV[5] ~= '' and encode_session(fact) or nil
+    stamped = merged ~= fact and journaled and encode_session(fact) or nil
     session = merged
   end
   told = session and encode_session(session)
   stamped = stamped or fact and told
 end
 
-if hydrate then set_field('r', replid) end
-if told and told ~= entry[2] then set_field('s', told) end
-if names ~= (entry[3] or '[]') then set_field('n', names) end
+-- `entry` is a list: no name stands in it
+if hydrate then put(entry, 'r', replid) end
+if told and told ~= entry[2] then put(entry, 's', told) end
+if names ~= (entry[3] or '[]') then put(entry, 'n', names) end
 write_fields(key)
 keep_for(ARGV[2], key, not (entry[1] or entry[2] or entry[3]))
 
-local entry_id, bytes = '', ''
-if stamped and ARGV[5] ~= '' then
+local entry_id, bytes
+if stamped and journaled then
   entry_id, bytes = journal_add(KEYS[3], KEYS[4], #sid + #stamped, 'kind', 'save', 'subject', sid, 'fact', stamped)
 end
-return {'OK', told or '', names, replaced, entry_id, bytes, emptied_at(KEYS[2]), now}
+replaced = replaced or entry_id and ''
+return {'OK', told or '', names, emptied_at(KEYS[2]), now or replaced and '' or nil, replaced, entry_id, bytes}

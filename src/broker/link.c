@@ -75,14 +75,14 @@ static void session_plan_visits(struct link *link, const struct redis_reply *rep
 	struct span claim = json_decode_string(&link->job->arena, json_member(link->session, "claim"));
 	struct span told = json_decode_string(&link->job->arena, json_member(link->fact, "claim"));
 	struct json_iter iter = json_iter(link_keep(link, reply->v[2]));
-	struct span name, value;
+	struct span name, value, replaced = link_value(reply, 5);
 
-	if (reply->v[3].n > 0)
-		link_visit_unclaim(link, link_keep(link, reply->v[3]), link->sid);
+	if (replaced.n > 0)
+		link_visit_unclaim(link, link_keep(link, replaced), link->sid);
 	/* what was told when the ledger could not be asked, which knew of an earlier claim */
 	if (told.p && !span_eq(told, claim))
 		link->lost_claim = told;
-	if (link->lost_claim.p && !span_eq(link->lost_claim, reply->v[3]))
+	if (link->lost_claim.p && !span_eq(link->lost_claim, replaced))
 		link_visit_unclaim(link, link->lost_claim, link->sid);
 	if (claim.p)
 		link_visit_claim(link, claim, link->session);
@@ -120,9 +120,10 @@ static enum step session_on_reply(void *ctx, const struct redis_reply *reply)
 		return link_read_facts_of(link, STATEMENT_SESSION_FACTS, link->sid, session_on_facts);
 
 	link_note_times(link, reply);
-	journal_size_note(link->worker->journal, partition_of(link->sid, link->worker->config->partitions), reply->v[5]);
+	journal_size_note(link->worker->journal, partition_of(link->sid, link->worker->config->partitions),
+			  link_value(reply, 7));
 	link->session = link_keep(link, reply->v[1]);
-	link->entry = link_keep(link, reply->v[4]);
+	link->entry = link_keep(link, link_value(reply, 6));
 	if (!link->user)
 		return conversation_on_session(link);
 	link_user_add_session(link, link->user, link->session);
@@ -182,18 +183,18 @@ static void visit_correct_ledger(struct link *link, const struct redis_reply *re
 {
 	struct span holder = json_decode_string(&link->job->arena, json_member(link->visits->hydrate, "holder"));
 
-	if (holder.p && reply->v[4].n > 0 && !span_eq(holder, reply->v[1]))
-		link_user_remove(link, arena_strdup(&link->job->arena, holder), link->visits->cid, reply->v[3],
-				 link_keep(link, reply->v[4]));
+	if (holder.p && reply->v[5].n > 0 && !span_eq(holder, reply->v[1]))
+		link_user_remove(link, arena_strdup(&link->job->arena, holder), link->visits->cid, reply->v[2],
+				 link_keep(link, reply->v[5]));
 }
 
 /* On a repeat: whoever got it the first time, into a bucket that Redis had just lost, and is not its
  * owner after all. The index has forgotten them. */
 static void visit_take_back(struct link *link, const struct redis_reply *reply)
 {
-	for (struct link_gift *gift = link->gifts; gift && reply->v[4].n > 0; gift = gift->next)
+	for (struct link_gift *gift = link->gifts; gift && reply->v[5].n > 0; gift = gift->next)
 		if (span_eq(gift->cid, link->visits->cid) && !span_is(reply->v[1], gift->user))
-			link_user_remove(link, gift->user, gift->cid, reply->v[3], link_keep(link, reply->v[4]));
+			link_user_remove(link, gift->user, gift->cid, reply->v[2], link_keep(link, reply->v[5]));
 }
 
 static enum step visit_on_reply(void *ctx, const struct redis_reply *reply)
@@ -215,22 +216,22 @@ static enum step visit_on_reply(void *ctx, const struct redis_reply *reply)
 		link->visits = visit->next;
 		return link_visit_next(link, link->visited);
 	}
-	if (reply->v[2].n > 0) {
+	if (link_value(reply, 6).n > 0) {
 		/* only when it has left its former holder's bucket may it get another: visit_start again */
-		visit->former = arena_strdup(&link->job->arena, reply->v[2]);
+		visit->former = arena_strdup(&link->job->arena, link_value(reply, 6));
 		return decide_start(link,
-				    link_user_remove(link, visit->former, visit->cid, reply->v[3],
-						     link_keep(link, reply->v[4])),
+				    link_user_remove(link, visit->former, visit->cid, reply->v[2],
+						     link_keep(link, reply->v[5])),
 				    visit_start);
 	}
 	link->owner = link_keep(link, reply->v[1]);
-	link->epoch = link_keep(link, reply->v[3]);
+	link->epoch = link_keep(link, reply->v[2]);
 	if (!visit->former)
 		visit_correct_ledger(link, reply);
 	if (link->repeats > 0)
 		visit_take_back(link, reply);
 	if (link->owner.n > 0)
-		link_give(link, visit->cid, link_keep(link, reply->v[4]), link_keep(link, reply->v[5]));
+		link_give(link, visit->cid, link_keep(link, reply->v[5]), link_keep(link, link_value(reply, 7)));
 	link->visits = visit->next;
 	return link_visit_next(link, link->visited);
 }
@@ -310,7 +311,7 @@ static enum step decide_on_reply(void *ctx, const struct redis_reply *reply)
 	user->revision = link_keep(link, reply->v[1]);
 	user->decision = link_keep(link, reply->v[2]);
 	if (link->view_sid.p)
-		link->view = link_keep(link, reply->v[3]);
+		link->view = link_keep(link, link_value(reply, 5));
 	return link->decided(link);
 }
 

@@ -23,7 +23,8 @@ bool link_ledger_answered(struct link *link, const struct postgres_reply *reply)
 	return false;
 }
 
-/* `id` is what the key is of. All know when their partition was emptied; some write its journal. */
+/* `id` is what the key is of. All know when their partition was emptied; some write its journal. Empty words at the
+ * end stay here: each that is sent costs Redis as much as what a script does with it. */
 STEP link_script(struct link *link, enum script name, struct span id, struct span key, size_t count,
 		 const struct span *words, redis_step *next)
 {
@@ -36,6 +37,8 @@ STEP link_script(struct link *link, enum script name, struct span id, struct spa
 		SPAN_DIGITS(config->session_ttl_secs * 1000),
 	};
 
+	while (count > 0 && words[count - 1].n == 0)
+		count--;
 	memcpy(args + 2, words, count * sizeof(*words));
 	return redis_script(link->worker->redis, link->job, name, name == SCRIPT_SESSION_INDEX && link->journal ? 4 : 2, keys,
 			    2 + count, args, next, link);
@@ -63,12 +66,17 @@ struct span link_keep(struct link *link, struct span value)
 	return arena_span(&link->job->arena, value);
 }
 
+struct span link_value(const struct redis_reply *reply, size_t at)
+{
+	return at < reply->n ? reply->v[at] : SPAN_ABSENT;
+}
+
 void link_note_times(struct link *link, const struct redis_reply *reply)
 {
 	int64_t emptied_ms, now_ms;
 
-	if (link->began_ms == 0 && span_to_int64(reply->v[reply->n - 1], &now_ms))
+	if (link->began_ms == 0 && span_to_int64(link_value(reply, REPLY_NOW), &now_ms))
 		link->began_ms = now_ms;
-	if (span_to_int64(reply->v[reply->n - 2], &emptied_ms) && emptied_ms > link->emptied_ms)
+	if (span_to_int64(link_value(reply, REPLY_EMPTIED), &emptied_ms) && emptied_ms > link->emptied_ms)
 		link->emptied_ms = emptied_ms;
 }

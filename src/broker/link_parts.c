@@ -156,13 +156,13 @@ static struct span flag(bool set)
 void link_session_words(const struct link *link, struct span words[LINK_SESSION_WORDS])
 {
 	words[0] = link->sid;
-	words[1] = flag(link->forced);
-	words[2] = flag(link->journal);
-	words[3] = link->named_by;
-	words[4] = link->hydrate;
+	words[1] = link->named_by;
+	words[2] = flag(link->forced);
+	words[3] = flag(link->began_ms == 0);
+	words[4] = flag(link->journal);
 	words[5] = link->save;
 	words[6] = link->fact;
-	words[7] = flag(link->began_ms == 0);
+	words[7] = link->hydrate;
 }
 
 /* The members that visits gathered, as an object; absent if there are none. */
@@ -182,11 +182,12 @@ void link_visit_words(struct link *link, struct span words[LINK_VISIT_WORDS])
 	words[0] = span_of(worker_window_param(link->worker, &link->job->arena));
 	words[1] = flag(span_is(span_of(worker_claim_unowned_param(link->worker)), "true"));
 	words[2] = flag(link->forced);
-	words[3] = visit->content;
-	words[4] = visit->hydrate;
-	words[5] = visit->named;
-	words[6] = span_of(visit->named_owner);
+	words[3] = visit->named;
+	words[4] = span_of(visit->named_owner);
+	words[5] = visit->content;
+	words[6] = visit->hydrate;
 	words[7] = asks_of(link, visit);
+	words[8] = flag(link->began_ms == 0);
 }
 
 void link_decide_words(struct link *link, const struct link_user *user, struct span words[LINK_DECIDE_WORDS])
@@ -200,6 +201,7 @@ void link_decide_words(struct link *link, const struct link_user *user, struct s
 	words[6] = text_span(&user->conversations);
 	words[7] = text_span(&user->removed);
 	words[8] = text_span(&user->hydrate);
+	words[9] = flag(link->began_ms == 0);
 }
 
 struct span link_evidence(const struct link *link, bool by_cid, struct span id, struct span *other)

@@ -45,7 +45,7 @@ struct link_user *link_user_remove(struct link *link, const char *user, struct s
 void link_user_hydrate(struct link_user *user, struct span facts);
 
 /* What each script takes behind the replid and the TTL; lua/ has their contracts. */
-enum { LINK_SESSION_WORDS = 8, LINK_VISIT_WORDS = 8, LINK_DECIDE_WORDS = 9, LINK_WORDS_MAX = 9 };
+enum { LINK_SESSION_WORDS = 8, LINK_VISIT_WORDS = 9, LINK_DECIDE_WORDS = 10, LINK_WORDS_MAX = 10 };
 void link_session_words(const struct link *link, struct span words[LINK_SESSION_WORDS]);
 void link_visit_words(struct link *link, struct span words[LINK_VISIT_WORDS]);
 void link_decide_words(struct link *link, const struct link_user *user, struct span words[LINK_DECIDE_WORDS]);
@@ -60,6 +60,9 @@ STEP link_read_facts_of(struct link *link, enum statement statement, struct span
 bool link_redis_answered(struct link *link, const struct redis_reply *reply);
 bool link_ledger_answered(struct link *link, const struct postgres_reply *reply);
 struct span link_keep(struct link *link, struct span value); /* in the job's arena */
+/* A script's reply has its times at these places, and nothing at its end that would be empty. */
+enum { REPLY_EMPTIED = 3, REPLY_NOW };
+struct span link_value(const struct redis_reply *reply, size_t at);
 STEP link_end(struct link *link, enum link_result result, const char *error);
 
 /* What the index has of a conversation goes to link->owner, with the session that it names if that is theirs. */
