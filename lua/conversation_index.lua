@@ -38,7 +38,7 @@ local CLAIMS_MAX = 64
 local key, replid, named_sid = KEYS[1], ARGV[1], ARGV[6] or ''
 local told, hydrate, asks = ARGV[8] or '', ARGV[9] or '', ARGV[10] or ''
 local raw = redis.call('HGETALL', key)
-local entry, claims, claim_count = {r = false, c = false, e = false, h = false}, {}, 0
+local entry, claims, claim_count = {r = false, c = false, e = false, h = false, l = false}, {}, 0
 for i = 1, #raw, 2 do
   local field, value = raw[i], raw[i + 1]
   entry[field] = value

@@ -187,7 +187,8 @@ local items = group_facts(sessions, conversations, window)
 local missing = NOTHING
 for i = 1, #items do
   local f = items[i]
-  local g, at = f.group or f, f.first
+  local g = f.group or f
+  local at = not (forced and g.any_touched) and f.first -- that is decided on as it is
   while at do
     if not ranges_hold(covered, at, window) then
       g.partial = true

@@ -24,13 +24,9 @@ end
 -- An id that only the provider can have made; other claims do not keep a session out of the window match.
 local STRONG_CLAIM = '^conv_[A-Za-z0-9]+$'
 
-local function root(item)
-  while item.group do item = item.group end
-  return item
-end
-
 local function join(a, b)
-  a, b = root(a), root(b)
+  while a.group do a = a.group end
+  while b.group do b = b.group end
   if a ~= b then a.group = b end
 end
 
@@ -71,7 +67,8 @@ local function group_facts(sessions, conversations, window)
   end
   for i = 1, n do
     local item = items[i]
-    local g = root(item)
+    local g = item
+    while g.group do g = g.group end
     if g ~= item then item.group = g end
     if item.touched then g.any_touched = true end
     if item.pinned then g.any_pinned = true end
