@@ -1,6 +1,9 @@
 """What the scripts keep in Redis: facts that stay the text that they were told as, and for how long."""
 
 import json
+import pathlib
+import re
+import time
 import uuid
 
 import pytest
@@ -8,6 +11,7 @@ import pytest
 import model
 from support import assert_problem, eventually, ok
 
+ROOT = pathlib.Path(__file__).resolve().parents[2]
 AWKWARD = 'a/b"c\\d é'
 
 
@@ -100,3 +104,54 @@ def test_an_expiry_is_moved_when_an_eighth_of_it_is_over(api, lab):
     ok(api.save(user, sid, ended_by="user", node=1))
     for key in keys:
         assert lab.redis.pttl(key) > ttl_ms * 0.99
+
+
+class Script:
+    """A script as the binary has it, behind the shared files that it uses, called with keys and words of a test's own."""
+
+    GENERATION, TTL_MS, WINDOW_MS = "replid", "60000", "600000"
+
+    def __init__(self, lab, name):
+        text = (ROOT / "lua" / f"{name}.lua").read_text()
+        [uses] = re.findall("^-- uses (.*)$", text, re.M)
+        [shared] = re.findall(r"^shared_lua = ((?:.*\\\n)*.*)$", (ROOT / "Makefile.am").read_text(), re.M)
+        files = [file for file in re.findall("lua/(.*?)[.]lua", shared) if file in uses.split()]
+        self.text = "".join((ROOT / "lua" / f"{file}.lua").read_text() for file in files) + text
+        self.redis = lab.redis
+        self.key = f"test:{{{uuid.uuid4()}}}"
+
+    def __call__(self, *words):
+        return self.redis.eval(self.text, 2, self.key, self.key + ":emptied", self.GENERATION, self.TTL_MS, *words)
+
+
+def session_fact(**members):
+    return json.dumps({"heard_at": 1795800000000, "sid": "s", "user": str(uuid.UUID(int=1)), **members})
+
+
+@pytest.mark.parametrize("name, words, count, says", [
+    ("session_index", ["s"], 8, "HYDRATE"),
+    ("session_index", ["s", "", "1"], 8, "OK"),
+    ("conversation_index", [Script.WINDOW_MS], 9, "HYDRATE"),
+    ("conversation_index", [Script.WINDOW_MS, "1", "1"], 9, "OK"),
+    ("decide", [Script.WINDOW_MS, "0"], 10, "OK"),
+    ("decide", [Script.WINDOW_MS, "0", "", "", "", session_fact()], 10, "HYDRATE"),
+], ids=str)
+def test_words_that_are_left_out_are_empty(lab, name, words, count, says):
+    """Naive: what is not there is not '', and a script takes that for the word that the ledger can't be asked."""
+    replies = [Script(lab, name)(*words, *[""] * more) for more in (0, count - len(words))]
+    assert [reply[0] for reply in replies] == [says, says]
+    assert len(replies[0]) == len(replies[1])
+
+
+def test_a_revision_of_another_generation_is_less_than_the_clock(lab):
+    """Naive: the bucket of a Redis that came back older goes on where it was, with numbers that others have seen."""
+    decide = Script(lab, "decide")
+
+    def revision_after(replid, **members):
+        lab.redis.hset(decide.key, mapping={"r": replid, "revision": "5", "covered": "[[0,9999999999999]]"})
+        reply = decide(Script.WINDOW_MS, "0", "1", "", "", session_fact(**members))
+        assert lab.redis.hget(decide.key, "revision") == reply[1]
+        return int(reply[1])
+
+    assert revision_after(Script.GENERATION) == 6
+    assert revision_after("older", ended_at=1795800000001, ended_by="user") > (time.time() - 60) * 1e6
