@@ -62,6 +62,8 @@ static void connection_free(struct http_connection *connection)
 	all->held -= connection->held;
 	all->count--;
 	LIST_REMOVE(connection, next);
+	if (connection->stay != NULL)
+		event_free(connection->stay);
 	scan_deinit(&connection->scan);
 	free(connection);
 }

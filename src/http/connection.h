@@ -59,6 +59,8 @@ struct http_connection {
 	char *body;       /* whose end has come in one piece and is in the input buffer, or NULL: room for all of it */
 	size_t body_before; /* bytes of it that came before, and are still to be put in front */
 	int fd;
+	struct event *stay;  /* reads nothing, and spares epoll the socket's coming and going; NULL before the first */
+	bool stay_settles;   /* what it is told next may be of the request that is under way */
 	struct inet client; /* the peer, as limits count it */
 	bool counted;       /* in the server's tally of addresses */
 	bool trusted;       /* a proxy of ours */
@@ -91,6 +93,8 @@ void http_connections_end(struct http_server *server);  /* behind it */
 
 struct http_connection *http_connection_of(const struct http_server *server, struct evhttp_request *evreq);
 void http_connection_begin(struct http_connection *connection, struct http_exchange *ex);
+/* park.c. A handler has parked: the socket stays in epoll, as long as its client sends nothing. */
+void http_connection_stay(struct http_connection *connection);
 /* Whether what came behind the request being answered can't be read. */
 bool http_connection_must_close(const struct http_connection *connection);
 void http_connection_answered(struct http_connection *connection, struct evhttp_request *evreq);

@@ -254,8 +254,11 @@ static enum step exchange_start(struct http_exchange *ex)
 static void server_on_request(struct evhttp_request *evreq, void *arg)
 {
 	struct http_exchange *ex = exchange_new(arg, evreq);
+	enum step step = exchange_start(ex);
 
-	job_run(&ex->req.job, exchange_start(ex));
+	if (step == PARKED && ex->connection != NULL && ex->watch == NULL)
+		http_connection_stay(ex->connection);
+	job_run(&ex->req.job, step);
 }
 
 /* Out of descriptors, mostly. Trying again at once would only burn the processor; the
