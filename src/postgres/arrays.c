@@ -17,7 +17,7 @@ static void put_int32(char **at, int64_t number)
 	*at += sizeof(bytes);
 }
 
-static const char *cell(const struct postgres_table *table, size_t row, size_t column)
+static struct span cell(const struct postgres_table *table, size_t row, size_t column)
 {
 	if (!table->places)
 		return table->rows[row][column];
@@ -34,13 +34,12 @@ static char *put_array(char *at, const struct postgres_table *table, size_t colu
 	put_int32(&at, (int64_t)table->count);
 	put_int32(&at, 1);
 	for (size_t i = 0; i < table->count; i++) {
-		const char *value = cell(table, i, column);
-		size_t n = value ? strlen(value) : 0;
+		struct span value = cell(table, i, column);
 
-		put_int32(&at, value ? (int64_t)n : -1);
-		if (value)
-			memcpy(at, value, n);
-		at += n;
+		put_int32(&at, value.p ? (int64_t)value.n : -1);
+		if (value.n > 0)
+			memcpy(at, value.p, value.n);
+		at += value.n;
 	}
 	return at;
 }
@@ -54,11 +53,8 @@ void postgres_arrays_build(struct postgres_arrays *arrays, const struct postgres
 		abort();
 	for (size_t k = 0; k < columns; k++) {
 		size += 20 + 4 * table->count;
-		for (size_t i = 0; i < table->count; i++) {
-			const char *value = cell(table, i, k);
-
-			size += value ? strlen(value) : 0;
-		}
+		for (size_t i = 0; i < table->count; i++)
+			size += cell(table, i, k).n;
 	}
 	if (size > INT_MAX)
 		abort();

@@ -39,9 +39,14 @@ static const struct postgres_rows *run(struct postgres_blocking *postgres, const
 	PGresult *result;
 
 	if (text->merges) {
-		static const char *const first = "1";
+		struct span values[POSTGRES_PARAMS_MAX];
+		const struct span *row = values;
 
-		postgres_arrays_build(&arrays, &(struct postgres_table){1, count, &params, text->row ? &first : NULL,
+		if (count > POSTGRES_PARAMS_MAX)
+			abort();
+		for (size_t i = 0; i < count; i++)
+			values[i] = span_of(params[i]);
+		postgres_arrays_build(&arrays, &(struct postgres_table){1, count, &row, text->row ? &SPAN("1") : NULL,
 									(size_t)text->json});
 		result = PQexecParams(postgres->conn, text->text, (int)count + (text->row > 0), NULL, arrays.values,
 				      arrays.lengths, arrays.formats, 0);

@@ -24,6 +24,13 @@ enum postgres_state {
 	POSTGRES_STOPPED     /* postgres_free() is under way; nothing is taken any more */
 };
 
+/* One of its statements: postgres_query, with its parameters measured. An absent one is SQL NULL. */
+struct postgres_call {
+	enum statement statement;
+	size_t param_count;
+	const struct span *params;
+};
+
 /* One call: its statements succeed or fail together. */
 struct postgres_member {
 	TAILQ_ENTRY(postgres_member) link;
@@ -36,7 +43,7 @@ struct postgres_member {
 	unsigned tries; /* alone, that ended in a deadlock or a serialization failure */
 	enum call_status status;
 	size_t count;
-	const struct postgres_query *queries; /* behind the struct; parameters stay the job's */
+	const struct postgres_call *queries; /* behind the struct; the parameters' bytes stay the job's */
 	PGresult **results;                   /* behind the struct; filled until the Sync; NULL for locks */
 	const PGresult *failure;              /* the batch's, if it is this one's */
 };

@@ -6,19 +6,17 @@
 
 static void member_set_queries(struct postgres_member *member, const struct postgres_query *queries)
 {
-	struct postgres_query *copy = (struct postgres_query *)(member + 1);
-	const char **params;
+	struct postgres_call *copy = (struct postgres_call *)(member + 1);
+	struct span *params;
 
 	member->queries = copy;
 	member->results = (PGresult **)(copy + member->count);
-	params = (const char **)(member->results + member->count);
+	params = (struct span *)(member->results + member->count);
 	for (size_t i = 0; i < member->count; i++) {
-		copy[i] = queries[i];
-		copy[i].params = params;
-		for (size_t k = 0; k < queries[i].param_count; k++) {
-			*params = queries[i].params[k];
-			member->bytes += *params ? strlen(*params) : 0;
-			params++;
+		copy[i] = (struct postgres_call){queries[i].statement, queries[i].param_count, params};
+		for (size_t k = 0; k < queries[i].param_count; k++, params++) {
+			*params = span_of(queries[i].params[k]);
+			member->bytes += params->n;
 		}
 	}
 }
@@ -27,10 +25,10 @@ struct postgres_member *postgres_member_new(struct job *job, postgres_step *next
 					    const struct postgres_query *queries)
 {
 	struct postgres_member *member;
-	size_t size = sizeof(*member) + count * (sizeof(*queries) + sizeof(PGresult *));
+	size_t size = sizeof(*member) + count * (sizeof(*member->queries) + sizeof(PGresult *));
 
 	for (size_t i = 0; i < count; i++)
-		size += queries[i].param_count * sizeof(char *);
+		size += queries[i].param_count * sizeof(struct span);
 	member = xcalloc(1, size);
 	member->job = job;
 	member->next = next;

@@ -5,7 +5,6 @@
  *     queued    A: lock u2, keep, apply   B: keep, facts   C: lock u1, keep, apply
  *     sent      lock (u1, u2)   keep (C, A)  apply (C, A)   keep (B)  facts (B)
  */
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -28,12 +27,12 @@ struct keys {
 	size_t count;
 };
 
-static uint64_t key_hash(enum statement statement, const char *value)
+static uint64_t key_hash(enum statement statement, struct span value)
 {
 	uint64_t hash = UINT64_C(14695981039346656037) ^ (uint64_t)statement;
 
-	for (; *value; value++)
-		hash = (hash ^ (unsigned char)*value) * UINT64_C(1099511628211);
+	for (size_t i = 0; i < value.n; i++)
+		hash = (hash ^ (unsigned char)value.p[i]) * UINT64_C(1099511628211);
 	return hash ? hash : 1;
 }
 
@@ -48,13 +47,13 @@ static uint64_t *key_slot(struct keys *keys, uint64_t hash)
 }
 
 /* 0: it has no key. */
-static uint64_t query_key(const struct postgres_query *query)
+static uint64_t query_key(const struct postgres_call *query)
 {
 	const struct statement_text *text = &statement_texts[query->statement];
 	int at = text->key - 1 - (text->row > 0); /* the place is not among the call's */
-	const char *value = at >= 0 && (size_t)at < query->param_count ? query->params[at] : NULL;
+	struct span value = at >= 0 && (size_t)at < query->param_count ? query->params[at] : SPAN_ABSENT;
 
-	return value ? key_hash(query->statement, value) : 0;
+	return value.p ? key_hash(query->statement, value) : 0;
 }
 
 static bool keys_free(struct keys *keys, const struct postgres_member *member)
@@ -82,12 +81,12 @@ static void keys_take(struct keys *keys, const struct postgres_member *member)
 
 /* ── groups ─────────────────────────────────────────────────────────────────────────── */
 
-static size_t rows_of(const struct postgres_query *query)
+static size_t rows_of(const struct postgres_call *query)
 {
 	return query->param_count / (size_t)statement_texts[query->statement].row;
 }
 
-static bool query_locks(const struct postgres_query *query)
+static bool query_locks(const struct postgres_call *query)
 {
 	return statement_texts[query->statement].locks;
 }
@@ -193,17 +192,17 @@ static bool send_arrays(struct postgres *postgres, enum statement statement, con
 
 static int lock_compare(const void *a, const void *b)
 {
-	const struct postgres_query *const *left = a, *const *right = b;
+	const struct postgres_call *const *left = a, *const *right = b;
 
 	if ((*left)->statement != (*right)->statement)
 		return (*left)->statement < (*right)->statement ? -1 : 1;
-	return strcmp((*left)->params[0], (*right)->params[0]);
+	return strcmp((*left)->params[0].p, (*right)->params[0].p);
 }
 
 /* Finds all that lock, in order. The caller frees it. */
-static const struct postgres_query **locks_find(const struct postgres *postgres, size_t *count)
+static const struct postgres_call **locks_find(const struct postgres *postgres, size_t *count)
 {
-	const struct postgres_query **locks;
+	const struct postgres_call **locks;
 	struct postgres_member *member;
 	size_t room = 1;
 
@@ -215,15 +214,15 @@ static const struct postgres_query **locks_find(const struct postgres *postgres,
 		for (size_t i = 0; i < member->count; i++)
 			if (query_locks(&member->queries[i]))
 				locks[(*count)++] = &member->queries[i];
-	qsort(locks, *count, sizeof(const struct postgres_query *), lock_compare);
+	qsort(locks, *count, sizeof(const struct postgres_call *), lock_compare);
 	return locks;
 }
 
 static bool send_locks(struct postgres *postgres)
 {
 	size_t count;
-	const struct postgres_query **locks = locks_find(postgres, &count);
-	const char *const **rows = xmalloc((count + 1) * sizeof(*rows));
+	const struct postgres_call **locks = locks_find(postgres, &count);
+	const struct span **rows = xmalloc((count + 1) * sizeof(*rows));
 	bool ok = true;
 
 	for (size_t i = 0, from = 0; ok && i < count; i++) {
@@ -244,10 +243,10 @@ static bool send_locks(struct postgres *postgres)
 static bool send_rows(struct postgres *postgres, struct postgres_member *first, size_t count, size_t at)
 {
 	size_t columns = (size_t)statement_texts[first->queries[at].statement].row, total = 0, n = 0;
-	char numbers[BATCH_MEMBERS_MAX][4];
+	char numbers[BATCH_MEMBERS_MAX][SPAN_DIGITS_MAX];
 	struct postgres_member *member = first;
-	const char *const **rows;
-	const char **places;
+	const struct span **rows;
+	struct span *places;
 	bool ok;
 
 	for (size_t i = 0; i < count; i++, member = TAILQ_NEXT(member, link))
@@ -256,10 +255,11 @@ static bool send_rows(struct postgres *postgres, struct postgres_member *first, 
 	places = xmalloc(total * sizeof(*places));
 	member = first;
 	for (size_t i = 0; i < count; i++, member = TAILQ_NEXT(member, link)) {
-		snprintf(numbers[i], sizeof(numbers[i]), "%u", (unsigned)(i + 1) % 1000);
+		struct span place = span_digits((int64_t)i + 1, numbers[i]);
+
 		for (size_t k = 0; k < rows_of(&member->queries[at]); k++, n++) {
 			rows[n] = member->queries[at].params + k * columns;
-			places[n] = numbers[i];
+			places[n] = place;
 		}
 	}
 	ok = send_arrays(postgres, first->queries[at].statement, &(struct postgres_table){n, columns, rows, places, 0});
@@ -271,15 +271,21 @@ static bool send_rows(struct postgres *postgres, struct postgres_member *first, 
 /* One statement of the `count` members from `first` on. */
 static bool send_one(struct postgres *postgres, struct postgres_member *first, size_t count, size_t at)
 {
-	const struct postgres_query *query = &first->queries[at];
+	const struct postgres_call *query = &first->queries[at];
 	const struct statement_text *text = &statement_texts[query->statement];
-	const char *const *rows[BATCH_MEMBERS_MAX];
+	const struct span *rows[BATCH_MEMBERS_MAX];
 	struct postgres_member *member = first;
 
 	execution_add(postgres, (struct postgres_execution){query->statement, first, count, at});
-	if (!text->merges)
-		return PQsendQueryPrepared(postgres->conn, text->name, (int)query->param_count, query->params, NULL,
-					   NULL, 0);
+	if (!text->merges) {
+		const char *values[POSTGRES_PARAMS_MAX];
+
+		if (query->param_count > POSTGRES_PARAMS_MAX)
+			abort();
+		for (size_t i = 0; i < query->param_count; i++)
+			values[i] = query->params[i].p;
+		return PQsendQueryPrepared(postgres->conn, text->name, (int)query->param_count, values, NULL, NULL, 0);
+	}
 	if (text->row)
 		return send_rows(postgres, first, count, at);
 	for (size_t i = 0; i < count; i++, member = TAILQ_NEXT(member, link))

@@ -8,6 +8,7 @@
 
 #include <libpq-fe.h>
 
+#include "base/span.h"
 #include "sql/statements.h"
 
 struct postgres;
@@ -34,8 +35,8 @@ struct postgres_arrays {
 /* The parameters of one execution, row by row. */
 struct postgres_table {
 	size_t count, columns;          /* `columns` in each row */
-	const char *const *const *rows;
-	const char *const *places;      /* one more column, before the others; or NULL */
+	const struct span *const *rows; /* absent: SQL NULL */
+	const struct span *places;      /* one more column, before the others; or NULL */
 	size_t json;                    /* the column that is json, from 1; 0: none */
 };
 

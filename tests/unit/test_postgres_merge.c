@@ -189,8 +189,8 @@ static void assert_int32(const char **at, int32_t expected)
 
 static void test_arrays(void **state)
 {
-	const char *const first[] = {"a", NULL}, *const second[] = {"", "b\"\\,{}"};
-	const char *const *const rows[] = {first, second};
+	const struct span first[] = {SPAN("a"), SPAN_ABSENT}, second[] = {SPAN(""), SPAN("b\"\\,{}")};
+	const struct span *const rows[] = {first, second};
 	const struct postgres_table table = {2, 2, rows, NULL, 2};
 	struct postgres_arrays arrays = {0};
 	const char *at;
@@ -219,9 +219,9 @@ static void test_arrays(void **state)
 /* Of calls that bring rows, the first column is their place. */
 static void test_arrays_with_places(void **state)
 {
-	const char *const first[] = {"a"}, *const second[] = {NULL};
-	const char *const *const rows[] = {first, second};
-	const char *const places[] = {"1", "22"};
+	const struct span first[] = {SPAN("a")}, second[] = {SPAN_ABSENT};
+	const struct span *const rows[] = {first, second};
+	const struct span places[] = {SPAN("1"), SPAN("22")};
 	const struct postgres_table table = {2, 1, rows, places, 0};
 	struct postgres_arrays arrays = {0};
 	const char *at;
