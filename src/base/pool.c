@@ -125,15 +125,27 @@ void *pool_alloc(size_t size)
 	return p;
 }
 
-void *pool_zalloc(size_t size)
+void *pool_calloc(size_t size)
 {
 	struct head *head;
 
-	if (size <= LISTED_MAX)
-		return memset(pool_alloc(size), 0, size);
+	if (size <= LISTED_MAX) {
+		void *p = pool_malloc(size);
+
+		return p ? memset(p, 0, size) : NULL;
+	}
 	head = size < SIZE_MAX - sizeof(*head) ? calloc(1, sizeof(*head) + size) : NULL;
 	if (!head)
-		out_of_memory();
+		return NULL;
 	*head = (struct head){LISTS, size};
 	return head + 1;
+}
+
+void *pool_zalloc(size_t size)
+{
+	void *p = pool_calloc(size);
+
+	if (!p)
+		out_of_memory();
+	return p;
 }

@@ -16,7 +16,9 @@ void *pool_malloc(size_t size);
 void *pool_realloc(void *p, size_t size);
 void pool_free(void *p);
 
-/* These abort instead of returning NULL. The latter's are zeroed, large ones without a pass over fresh pages. */
+void *pool_calloc(size_t size); /* zeroed; large ones without a pass over fresh pages */
+
+/* These abort instead of returning NULL. The latter is as pool_calloc(). */
 void *pool_alloc(size_t size) __attribute__((malloc, returns_nonnull));
 void *pool_zalloc(size_t size) __attribute__((malloc, returns_nonnull));
 

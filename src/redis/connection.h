@@ -98,6 +98,8 @@ void redis_run_deferred(struct redis *redis);
 
 /* events.c. Hooks a new context to the loop. */
 void redis_events_attach(redisAsyncContext *ac, struct event_base *base);
+/* objects.c. In place of hiredis's own, on one thread. */
+extern const redisReplyObjectFunctions redis_objects;
 
 /* url.c. False and *error, a static text, if the URL is wrong. */
 bool redis_url_parse(const char *text, struct redis_url *url, const char **error)

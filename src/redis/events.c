@@ -12,7 +12,6 @@ struct redis_events {
 	struct event *write; /* once the socket has taken less than there was */
 	struct event *flush; /* at the end of this loop turn, without asking the kernel first */
 	bool flushing;
-	const redisReplyObjectFunctions *plain; /* hiredis's own */
 };
 
 static void events_on_readable(evutil_socket_t fd, short what, void *arg)
@@ -111,35 +110,34 @@ static bool unknown_kind(const redisReadTask *task, struct span kind)
 	       !span_is(kind, "message") && !span_is(kind, "subscribe");
 }
 
-static const redisReplyObjectFunctions *plain(const redisReadTask *task)
-{
-	return ((const struct redis_events *)task->privdata)->plain;
-}
-
 static void *guarded_string(const redisReadTask *task, char *p, size_t n)
 {
 	if (unasked(task, 0) || unknown_kind(task, (struct span){p, n}))
 		return NULL;
-	return plain(task)->createString(task, p, n);
+	return redis_objects.createString(task, p, n);
 }
 
 static void *guarded_array(const redisReadTask *task, int n)
 {
-	return unasked(task, n) ? NULL : plain(task)->createArray(task, n);
+	return unasked(task, n) ? NULL : redis_objects.createArray(task, n);
 }
 
 static void *guarded_integer(const redisReadTask *task, long long value)
 {
-	return unasked(task, 0) ? NULL : plain(task)->createInteger(task, value);
+	return unasked(task, 0) ? NULL : redis_objects.createInteger(task, value);
 }
 
 static void *guarded_nil(const redisReadTask *task)
 {
-	return unasked(task, 0) ? NULL : plain(task)->createNil(task);
+	return unasked(task, 0) ? NULL : redis_objects.createNil(task);
 }
 
-static redisReplyObjectFunctions guarded = {guarded_string, guarded_array, guarded_integer, guarded_nil,
-					    freeReplyObject};
+static void guarded_free(void *object)
+{
+	redis_objects.freeObject(object);
+}
+
+static redisReplyObjectFunctions guarded = {guarded_string, guarded_array, guarded_integer, guarded_nil, guarded_free};
 
 void redis_events_attach(redisAsyncContext *ac, struct event_base *base)
 {
@@ -157,7 +155,6 @@ void redis_events_attach(redisAsyncContext *ac, struct event_base *base)
 	ac->ev.addWrite = events_add_write;
 	ac->ev.delWrite = events_del_write;
 	ac->ev.cleanup = events_cleanup;
-	events->plain = ac->c.reader->fn;
 	ac->c.reader->fn = &guarded;
 	ac->c.reader->privdata = events;
 }
