@@ -11,6 +11,7 @@
 #define DEBRIEF_HTTP_EXCHANGE_H
 
 #include <strings.h>
+#include <time.h>
 
 #include "base/throttle.h"
 #include "http/connection.h"
@@ -47,6 +48,8 @@ struct http_server {
 	size_t unwritten;  /* replies given to evhttp, not yet to the kernel */
 	uint64_t id_seed;  /* request ids: this plus a counter, mixed */
 	uint64_t id_count;
+	time_t date_secs;  /* of the Date header, made once a second */
+	char date[48];
 };
 
 struct http_param {

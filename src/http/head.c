@@ -8,6 +8,7 @@
 #include <event2/keyvalq_struct.h>
 #include <stdlib.h>
 #include <sys/queue.h>
+#include <time.h>
 
 #include "base/pool.h"
 #include "http/exchange.h"
@@ -34,7 +35,23 @@ static char *evhttp_copy(const char *p, size_t n)
 static bool is_evhttps(const char *name)
 {
 	return http_name_is(name, "Content-Length") || http_name_is(name, "Connection") ||
-	       http_name_is(name, "Transfer-Encoding") || http_name_is(name, "Date");
+	       http_name_is(name, "Transfer-Encoding");
+}
+
+/* It looks for the date too, and finds it: as the first, whose name stands for all of them. */
+static void begin(struct http_exchange *ex)
+{
+	struct http_server *server = ex->server;
+	time_t now = time(NULL);
+	struct tm tm;
+
+	if (now != server->date_secs) {
+		gmtime_r(&now, &tm);
+		server->date_secs = now;
+		strftime(server->date, sizeof(server->date), "Date: %a, %d %b %Y %H:%M:%S GMT", &tm);
+	}
+	text_init(&ex->head, &ex->req.job.arena, 448);
+	text_add(&ex->head, span_of(server->date));
 }
 
 void http_head_add(struct http_exchange *ex, const char *name, const char *value)
@@ -46,12 +63,8 @@ void http_head_add(struct http_exchange *ex, const char *name, const char *value
 		return;
 	}
 	if (head->arena == NULL)
-		text_init(head, &ex->req.job.arena, 448);
-	else
-		text_add(head, SPAN("\r\n"));
-	text_add(head, span_of(name));
-	text_add(head, SPAN(": "));
-	text_add(head, span_of(value));
+		begin(ex);
+	TEXT_ADD(head, SPAN("\r\n"), span_of(name), SPAN(": "), span_of(value));
 	ex->has_cache_control = ex->has_cache_control || http_name_is(name, "Cache-Control");
 }
 
