@@ -51,37 +51,42 @@ bool log_enabled(enum log_level level)
 	return (int)level >= atomic_load_explicit(&threshold, memory_order_relaxed);
 }
 
-/* snprintf() at `n` of the line; returns the new length, never beyond the buffer. */
-static size_t line_add(char *line, size_t n, const char *format, va_list args)
+/* At `n` of the line; returns the new length, never beyond the buffer. */
+static size_t line_put(char *line, size_t n, struct span text)
 {
-	int added = vsnprintf(line + n, LINE_MAX_LEN - n, format, args);
+	size_t room = LINE_MAX_LEN - 1 - n;
 
-	if (added < 0)
-		return n;
-	return (size_t)added < LINE_MAX_LEN - n ? n + (size_t)added : LINE_MAX_LEN - 1;
+	if (text.n > room)
+		text.n = room;
+	memcpy(line + n, text.p, text.n);
+	return n + text.n;
 }
 
-static size_t line_addf(char *line, size_t n, const char *format, ...) __attribute__((format(printf, 3, 4)));
-static size_t line_addf(char *line, size_t n, const char *format, ...)
-{
-	va_list args;
-
-	va_start(args, format);
-	n = line_add(line, n, format, args);
-	va_end(args);
-	return n;
-}
-
+/* A second's date and time are made once; printf() is slow. */
 static size_t line_begin(char *line, enum log_level level, const char *event)
 {
+	static _Thread_local struct {
+		time_t secs;
+		char text[sizeof("ts=2026-01-02T03:04:05.")];
+		size_t n;
+	} at;
 	struct timespec now;
 	struct tm tm;
+	size_t n;
 
 	clock_gettime(CLOCK_REALTIME, &now);
-	gmtime_r(&now.tv_sec, &tm);
-	return line_addf(line, 0, "ts=%04d-%02d-%02dT%02d:%02d:%02d.%03ldZ level=%s event=%s", tm.tm_year + 1900,
-			 tm.tm_mon + 1, tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec, now.tv_nsec / 1000000,
-			 level_names[level], event);
+	if (now.tv_sec != at.secs || at.n == 0) {
+		gmtime_r(&now.tv_sec, &tm);
+		at.secs = now.tv_sec;
+		at.n = strftime(at.text, sizeof(at.text), "ts=%Y-%m-%dT%H:%M:%S.", &tm);
+	}
+	n = line_put(line, 0, (struct span){at.text, at.n});
+	for (long unit = 100000000; unit >= 1000000; unit /= 10)
+		line[n++] = (char)('0' + now.tv_nsec / unit % 10);
+	n = line_put(line, n, SPAN("Z level="));
+	n = line_put(line, n, span_of(level_names[level]));
+	n = line_put(line, n, SPAN(" event="));
+	return line_put(line, n, span_of(event));
 }
 
 /* One event is one line, whatever a value held; a line that was cut says so. */
@@ -118,17 +123,19 @@ static void line_write_json(struct span line)
 void log_event(enum log_level level, const char *event, const char *format, ...)
 {
 	char line[LINE_MAX_LEN];
-	int saved_errno = errno;
+	int saved_errno = errno, added;
 	va_list args;
 
 	if (!log_enabled(level))
 		return;
 	size_t n = line_begin(line, level, event);
 	if (format && format[0] != '\0') {
-		n = line_addf(line, n, " ");
+		n = line_put(line, n, SPAN(" "));
 		va_start(args, format);
-		n = line_add(line, n, format, args);
+		added = vsnprintf(line + n, LINE_MAX_LEN - n, format, args);
 		va_end(args);
+		if (added > 0)
+			n = (size_t)added < LINE_MAX_LEN - n ? n + (size_t)added : LINE_MAX_LEN - 1;
 	}
 	n = line_end(line, n);
 	if (atomic_load_explicit(&line_format, memory_order_relaxed) == LOG_JSON)

@@ -1,6 +1,5 @@
 #include "broker/ledger_params.h"
 
-#include <inttypes.h>
 #include <string.h>
 
 #include "base/digest.h"
@@ -18,7 +17,7 @@ const char *ledger_bytea(struct arena *arena, struct span bytes)
 
 const char *ledger_number(struct arena *arena, int64_t number)
 {
-	return number < 0 ? NULL : arena_printf(arena, "%" PRId64, number);
+	return number < 0 ? NULL : arena_strdup(arena, SPAN_DIGITS(number));
 }
 
 static const char *text_or_null(struct arena *arena, struct span s)

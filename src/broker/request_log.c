@@ -20,13 +20,20 @@ static void add(struct text *line, const char *key, const char *value)
 			 span_of(log_quote(quoted, sizeof(quoted), span_of(value))));
 }
 
+static struct span thousandths(int64_t number, char digits[3])
+{
+	for (int i = 2; i >= 0; i--, number /= 10)
+		digits[i] = (char)('0' + number % 10);
+	return (struct span){digits, 3};
+}
+
 static void write_line(struct request *req, int64_t duration_us)
 {
 	struct text line;
 
 	text_init(&line, &req->job.arena, 512);
-	text_addf(&line, "status=%d duration_ms=%lld.%03lld", req->status, (long long)(duration_us / 1000),
-		  (long long)(duration_us % 1000));
+	TEXT_ADD(&line, SPAN("status="), SPAN_DIGITS(req->status), SPAN(" duration_ms="), SPAN_DIGITS(duration_us / 1000),
+		 SPAN("."), thousandths(duration_us, (char[3]){0}));
 	add(&line, "route", req->route);
 	add(&line, "request_id", req->request_id);
 	add(&line, "trace_id", req->trace.trace_id);
