@@ -235,6 +235,30 @@ def test_when_descriptors_run_out(lab, tmp_path):
         node.stop()
 
 
+def test_bytes_behind_a_request_that_waits(api, lab):
+    """They wake nobody until it is its turn, nor does a client that goes; each is served afterwards."""
+    body = json.dumps({"client_session_id": f"behind-{api.cid()[5:]}"})
+    save = SAVE + f"Authorization: Bearer {api.token(api.user())}\r\nContent-Length: {len(body)}\r\n\r\n{body}"
+    with lab.node(workers=1) as node, Raw(node) as client, Raw(node) as leaver:
+        for connection in (client, leaver):  # with a request before it, of which the loop knows the socket already
+            assert connection.send(save).reply().status == 200
+        lab.postgres_server.pause()
+        try:
+            client.send(save)
+            leaver.send(save)
+            time.sleep(0.1)
+            client.send(GET + "\r\n")
+            leaver.close()
+            before = cpu_secs(node.process.pid)
+            time.sleep(0.6)
+            assert cpu_secs(node.process.pid) - before < 0.2
+        finally:
+            lab.postgres_server.resume()
+        assert client.reply().status == 200
+        assert client.reply().status == 200
+        assert client.send(GET + "\r\n").reply().status == 200
+
+
 def cpu_secs(pid):
     with open(f"/proc/{pid}/stat") as stat:
         fields = stat.read().rsplit(")", 1)[1].split()
