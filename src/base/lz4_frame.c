@@ -3,7 +3,7 @@
 #include <lz4frame.h>
 
 /* LZ4 can't make less than one byte of 255. */
-enum { RATIO_MAX = 255, BLOCK_MAX = 65536 };
+enum { RATIO_MAX = 255 };
 
 struct span lz4_frame_pack(struct arena *arena, struct span bytes)
 {
@@ -34,14 +34,13 @@ static bool unpack(LZ4F_dctx *context, struct arena *arena, struct span bytes, s
 
 	if (LZ4F_isError(wanted) || info.contentSize == 0 || info.contentSize / RATIO_MAX > bytes.n)
 		return false;
-	/* a block is written to where it belongs only if there is room for a whole one */
-	room = (size_t)info.contentSize + BLOCK_MAX;
+	room = (size_t)info.contentSize;
 	text = arena_take(arena, room + 1);
 	for (n = 0; wanted > 0 && taken < bytes.n;) {
 		size_t given = room - n, left = bytes.n - taken;
 
 		wanted = LZ4F_decompress(context, text + n, &given, bytes.p + taken, &left, &options);
-		if (LZ4F_isError(wanted))
+		if (LZ4F_isError(wanted) || given + left == 0) /* it holds more than it says */
 			return false;
 		n += given;
 		taken += left;

@@ -90,6 +90,23 @@ static void test_a_lie_about_the_size_costs_no_memory(void **state)
 	assert_int_equal(arena.total, before);
 }
 
+/* Nor is it written past them, or waited for room that will never be. */
+static void test_a_frame_that_holds_more_than_it_says_is_none(void **state)
+{
+	struct span text = text_of(70000), frame = lz4_frame_pack(&arena, text), content;
+	char *lying = arena_take(&arena, frame.n);
+
+	(void)state;
+	memcpy(lying, frame.p, frame.n);
+	for (int less = 1; less <= 3; less++) {
+		lying[6] = (char)(70000 % 256 - less); /* the lowest byte of its content's size */
+		for (int checksum = 0; checksum < 256; checksum++) {
+			lying[14] = (char)checksum;
+			assert_false(lz4_frame_unpack(&arena, (struct span){lying, frame.n}, &content));
+		}
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -97,6 +114,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_only_what_gets_shorter_is_packed, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_a_damaged_frame_is_none, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_a_lie_about_the_size_costs_no_memory, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_a_frame_that_holds_more_than_it_says_is_none, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
