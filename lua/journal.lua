@@ -4,7 +4,7 @@
 -- Entry    {kind: 'save' or 'webhook', subject: sid or conversation id, then
 --            of a save:    fact: session fact
 --            of a webhook: body: name of the key that has the body, an LZ4 frame; bytes: that one's length;
---                          hash: SHA-256 of the body as it came; interview: id};
+--                          size and hash: length and SHA-256 of the body as it came; interview: id};
 --          its id begins with the ms at which it was heard
 -- Bytes    a counter beside it, an estimate: what it holds and what a stream adds to that
 --

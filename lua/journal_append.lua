@@ -6,11 +6,11 @@
 -- KEYS[4]  when its partition was found empty (emptied_at)
 -- KEYS[5]  the body: set just before, in a key of a new name that expires unless it is kept here
 -- ARGV[1]  conversation id, ARGV[2] interview id, ARGV[3] final, ARGV[4] event_at, ARGV[5] hash (as in its fact)
--- ARGV[6]  the body's name in its key, ARGV[7] its length
+-- ARGV[6]  the body's name in its key, ARGV[7] its length there, ARGV[8] and as it came
 -- Reply    {'OK', entry, bytes of the journal, emptied_at, now}
 --          {'NO_BODY'}  it was not set; nothing was changed
 
-local cid, interview, final, event_at, hash, body, length = unpack(ARGV)
+local cid, interview, final, event_at, hash, body, length, size = unpack(ARGV)
 local known = redis.call('HGET', KEYS[3], interview)
 known = known and cjson.decode(known)
 
@@ -21,7 +21,7 @@ if known and known.hash == hash then
 else
   if redis.call('PERSIST', KEYS[5]) == 0 then return {'NO_BODY'} end
   entry, bytes = journal_add(KEYS[1], KEYS[2], #cid + length, 'kind', 'webhook', 'subject', cid,
-    'body', body, 'bytes', length, 'hash', hash, 'interview', interview)
+    'body', body, 'bytes', length, 'size', size, 'hash', hash, 'interview', interview)
   now = entry:sub(-2) == '-0' and entry:sub(1, -3) -- the clock's word, unless the clock is not beyond the entry before
   if not known or is_greater_content({final = tonumber(final), event_at = tonumber(event_at), hash = hash}, known) then
     redis.call('HSET', KEYS[3], interview, '{"entry":"' .. entry .. '","final":' .. final .. ',"event_at":' .. event_at

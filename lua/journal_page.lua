@@ -6,10 +6,10 @@
 -- KEYS[3]  the lease: its holder
 -- ARGV[1]  who asks, ARGV[2] for how long it wants the lease, in ms
 -- ARGV[3]  how old an entry must be, in ms: whoever wrote it may still be at it
--- ARGV[4]  how many entries (0: none, and no lease), ARGV[5] how many bytes of them (but at least one)
+-- ARGV[4]  how many entries (0: none, and no lease), ARGV[5] how many bytes of them (but at least one), as they came
 -- ARGV[6]  the last entry of the page before, or ''
 -- Reply    {length, bytes, age of the oldest in ms, now, '1' if there is more to be read or '',
---           (entry, kind, subject, fact or '', name of the body or '', its hash or '', bytes) …}
+--           (entry, kind, subject, fact or '', name of the body or '', its hash or '', its size as it came) …}
 
 local clock = redis.call('TIME')
 local now, count = clock[1] * 1000 + math.floor(clock[2] / 1000), tonumber(ARGV[4])
@@ -34,7 +34,7 @@ for i, entry in ipairs(entries) do
     break
   end
   local fields = journal_fields(entry)
-  local size = journal_size(fields)
+  local size = tonumber(fields.size) or journal_size(fields)
   room = room - size
   if room < 0 and i > 1 then
     reply[5] = '1'

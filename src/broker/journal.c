@@ -53,8 +53,11 @@ bool journal_may_hide(const struct worker *worker)
 {
 	const struct journal_size *journal = worker->journal;
 
-	return !redis_was_tried(worker->redis) || atomic_load(&journal->total_bytes) > 0 ||
-	       atomic_load(&journal->ledger_lost_ms) > atomic_load(&journal->clean_ms);
+	if (atomic_load(&journal->total_bytes) > 0)
+		return true;
+	if (atomic_load(&journal->clean_ms) == 0) /* and who knows what came before it started */
+		return worker->config->durability != DURABILITY_LEDGER_ONLY;
+	return atomic_load(&journal->ledger_lost_ms) > atomic_load(&journal->clean_ms);
 }
 
 /* ── script calls ───────────────────────────────────────────────────────────────────── */
@@ -77,11 +80,12 @@ STEP journal_append(struct worker *worker, struct job *job, const struct convers
 		span_of(c->body_sha256),
 		span_of(name.text),
 		SPAN_DIGITS((int64_t)packed.n),
+		SPAN_DIGITS((int64_t)body.n),
 	};
 
 	/* the script tells whether that worked; should it not come to run, the body goes by itself */
 	redis_command_before(worker->redis, job, 5, set);
-	return redis_script(worker->redis, job, SCRIPT_JOURNAL_APPEND, 5, keys, 7, args, next, ctx);
+	return redis_script(worker->redis, job, SCRIPT_JOURNAL_APPEND, 5, keys, 8, args, next, ctx);
 }
 
 STEP journal_strike(struct worker *worker, struct job *job, unsigned partition, size_t count, const struct span *entries,

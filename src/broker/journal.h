@@ -29,8 +29,8 @@ void journal_size_note(struct journal_size *size, unsigned partition, struct spa
 /* Whether facts may be answered 200 once they are in the journal: NULL, or why not. */
 const char *journal_refusal(const struct worker *worker);
 
-/* When Redis could not be asked: whether it may hold facts that the ledger lacks, since there was a need for the
- * journal after it was last seen empty. Then "the ledger has none" is no proof that there is none. */
+/* When Redis could not be asked: whether it may hold facts that the ledger lacks, since this node has never seen the
+ * journals empty, or there was a need for them afterwards. Then "the ledger has none" is no proof that there is none. */
 bool journal_may_hide(const struct worker *worker);
 
 /* Calls; the replies are the scripts' (lua/journal_*.lua). */

@@ -64,7 +64,6 @@ static void redis_set_state(struct redis *redis, enum redis_state state, const c
 		snprintf(redis->reason, sizeof(redis->reason), "%s", reason);
 	switch (state) {
 	case REDIS_RESTING:
-		redis->was_tried = true;
 		redis_disarm(redis);
 		redis_arm(redis, clock_monotonic_ms() + redis_backoff_ms(redis->failures++));
 		break;
@@ -75,7 +74,6 @@ static void redis_set_state(struct redis *redis, enum redis_state state, const c
 	case REDIS_PREPARING:
 		return; /* within the same time */
 	case REDIS_READY:
-		redis->was_tried = true;
 		redis->failures = 0;
 		redis_disarm(redis);
 		break;
@@ -361,11 +359,6 @@ void redis_free(struct redis *redis)
 bool redis_ready(const struct redis *redis)
 {
 	return redis->state == REDIS_READY;
-}
-
-bool redis_was_tried(const struct redis *redis)
-{
-	return redis->was_tried;
 }
 
 const char *redis_reason(const struct redis *redis)

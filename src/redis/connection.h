@@ -52,7 +52,6 @@ struct redis {
 	struct redis_url url;
 	enum redis_state state;
 	unsigned failures; /* since the last READY, for the back-off */
-	bool was_tried;
 	char reason[256];  /* why not ready; "" when ready */
 	char replid[64];
 	const char *undurable; /* static text */

@@ -40,7 +40,6 @@ void redis_free(struct redis *redis);
 bool redis_url_check(const char *url, const char **error) __attribute__((warn_unused_result));
 bool redis_ready(const struct redis *redis);
 const char *redis_reason(const struct redis *redis); /* why it isn't ready; "" when it is */
-bool redis_was_tried(const struct redis *redis);     /* the first try to connect has ended */
 /* master_replid as read when this connection became ready: the generation of its data. */
 const char *redis_replid(const struct redis *redis);
 /* "" if what it answers survives its own death: it appends to a file and evicts nothing (as

@@ -64,8 +64,43 @@ def test_the_rules_hold_without_redis(api, lab, cut_off):
     assert taken.status_code == 409, taken.text
     ok(api.save(owner, sid, node=cut_off))
     assert api.save(other, sid, node=cut_off).status_code == 409
-    assert api.poll(other, sid, node=cut_off).status_code == 404
-    assert api.poll(owner, sid_of(), node=cut_off).status_code == 404
+    # it has never seen the journals: what the ledger lacks may be in there
+    assert api.poll(other, sid, node=cut_off).status_code == 503
+    assert api.poll(owner, sid_of(), node=cut_off).status_code == 503
+
+
+def test_a_node_that_starts_while_redis_is_away_knows_not_what_is_journaled(api, lab):
+    """Found by tests/torture, seed 32: it took the ledger's word, and said 404 for a save that had been answered 200."""
+    user, sid = api.user(), sid_of()
+    lab.pg.close()
+    lab.postgres_server.kill()
+    for node in lab.nodes:
+        eventually(lambda: not node.sees("ledger"), 20, "the nodes to see that Postgres is away")
+    ok(api.save(user, sid))
+    for node in lab.nodes:
+        node.pause()  # nobody sweeps
+    late = lab.new_node(redis_url="redis://127.0.0.1:9/0")
+    try:
+        lab.postgres_server.start()
+        late.start(ready=False)
+        eventually(lambda: api.request("GET", "/readyz", late).json()["ledger"] == "up", what="its ledger to be up")
+        assert api.poll(user, sid, late).status_code == 503
+    finally:
+        late.stop()
+        for node in lab.nodes:
+            node.resume()
+        lab.mend()
+    ok(eventually(lambda: (found := api.poll(user, sid)).status_code == 200 and found, 20, "it to be swept"))
+
+
+def test_without_a_journal_the_ledgers_word_is_enough(api, lab):
+    node = lab.new_node(redis_url="redis://127.0.0.1:9/0", durability="ledger-only")
+    try:
+        node.start(ready=False)
+        eventually(lambda: api.request("GET", "/readyz", node).json()["ledger"] == "up", what="its ledger to be up")
+        assert api.poll(api.user(), sid_of(), node).status_code == 404
+    finally:
+        node.stop()
 
 
 def test_a_redis_that_dies_under_traffic_loses_nothing(api, lab):

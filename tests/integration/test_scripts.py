@@ -155,3 +155,20 @@ def test_a_revision_of_another_generation_is_less_than_the_clock(lab):
 
     assert revision_after(Script.GENERATION) == 6
     assert revision_after("older", ended_at=1795800000001, ended_by="user") > (time.time() - 60) * 1e6
+
+
+def test_a_page_is_bounded_by_what_its_bodies_were_before_they_were_compressed(lab):
+    """Naive: whoever sweeps unpacks all of them at once."""
+    stream, MIB = f"test:{{{uuid.uuid4()}}}", 1 << 20
+    text = (ROOT / "lua" / "journal_entry.lua").read_text() + (ROOT / "lua" / "journal_page.lua").read_text()
+    for cid in ("one", "two", "three"):
+        lab.redis.xadd(stream, {"kind": "webhook", "subject": cid, "body": cid, "bytes": 9000, "size": 3 * MIB,
+                                "hash": "h", "interview": cid})
+
+    def page(after=""):
+        reply = lab.redis.eval(text, 3, stream, stream + ":bytes", stream + ":lease", "me", 1000, 0, 64, 8 * MIB, after)
+        return reply[4], reply[7::7], reply[5::7]
+
+    more, subjects, entries = page()
+    assert (more, subjects) == ("1", ["one", "two"])
+    assert page(entries[-1])[:2] == ("", ["three"])
