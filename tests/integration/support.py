@@ -1,6 +1,7 @@
 """What several test files share: looking into the ledger, problems, running the binary."""
 
 import os
+import signal
 import subprocess
 import time
 
@@ -31,11 +32,6 @@ def interview_row(lab, cid):
     return found[0] if found else None
 
 
-def journal_length(lab):
-    """Entries that are still to be swept."""
-    return sum(lab.redis.xlen(f"debrief:{{p{number}}}:journal") for number in range(64))
-
-
 def sessions_of(lab, user):
     """{sid: (conversation id, evidence)} of a user, as the ledger has it."""
     return {
@@ -53,6 +49,16 @@ def eventually(condition, timeout=10.0, what="it to become true"):
             return value
         assert time.monotonic() < deadline, f"waited {timeout} s for {what}; the last value was {value!r}"
         time.sleep(0.02)
+
+
+def stop_postgres(lab):
+    """All nodes know it; lab.mend() brings it back."""
+    lab.pg.close()
+    # every process of it: a backend that outlives the first for a moment still commits
+    lab.postgres_server.signal(signal.SIGKILL, family=True)
+    lab.postgres_server.kill()
+    for node in lab.nodes:
+        eventually(lambda: not node.sees("ledger"), 20, "the nodes to see that Postgres is away")
 
 
 def ok(answer):

@@ -5,7 +5,6 @@ import collections
 import itertools
 import json
 import re
-import signal
 import time
 import uuid
 from concurrent.futures import ThreadPoolExecutor
@@ -16,7 +15,7 @@ import requests
 
 import model
 from lab.proxy import Proxy
-from support import assert_problem, eventually, interview_row, journal_length, ok, rows, session_row
+from support import assert_problem, eventually, interview_row, journal_length, ok, rows, session_row, stop_postgres
 
 AGENT = "agent_test"
 BEGAN = {}
@@ -39,15 +38,6 @@ def no_ledger(api, lab):
     stop_postgres(lab)
     yield
     lab.mend()
-
-
-def stop_postgres(lab):
-    lab.pg.close()
-    # every process of it: a backend that outlives the first for a moment still commits
-    lab.postgres_server.signal(signal.SIGKILL, family=True)
-    lab.postgres_server.kill()
-    for node in lab.nodes:
-        eventually(lambda: not node.sees("ledger"), 20, "the nodes to see that Postgres is away")
 
 
 def settled(lab):

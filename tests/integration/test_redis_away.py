@@ -1,23 +1,32 @@
 """Redis away: saves and webhooks go into the ledger undecided, polls and results come from there, and
 whoever finds Redis again decides."""
 
+import contextlib
 import re
 import time
 import uuid
 
 import pytest
 
-from support import eventually, ok, rows
+from support import eventually, ok, rows, stop_postgres
+
+
+@contextlib.contextmanager
+def without_redis(api, lab, **options):
+    """A node that reaches the ledger and no Redis."""
+    node = lab.new_node(redis_url="redis://127.0.0.1:9/0", **options)
+    try:
+        node.start(ready=False)
+        eventually(lambda: api.request("GET", "/readyz", node).json()["ledger"] == "up", what="its ledger to be up")
+        yield node
+    finally:
+        node.stop()
 
 
 @pytest.fixture
 def cut_off(api, lab):
-    """A node that reaches the ledger and no Redis."""
-    node = lab.new_node(redis_url="redis://127.0.0.1:9/0")
-    node.start(ready=False)
-    eventually(lambda: api.request("GET", "/readyz", node).json()["ledger"] == "up", what="its ledger to be up")
-    yield node
-    node.stop()
+    with without_redis(api, lab) as node:
+        yield node
 
 
 def sid_of():
@@ -72,35 +81,22 @@ def test_the_rules_hold_without_redis(api, lab, cut_off):
 def test_a_node_that_starts_while_redis_is_away_knows_not_what_is_journaled(api, lab):
     """Found by tests/torture, seed 32: it took the ledger's word, and said 404 for a save that had been answered 200."""
     user, sid = api.user(), sid_of()
-    lab.pg.close()
-    lab.postgres_server.kill()
-    for node in lab.nodes:
-        eventually(lambda: not node.sees("ledger"), 20, "the nodes to see that Postgres is away")
+    stop_postgres(lab)
     ok(api.save(user, sid))
     for node in lab.nodes:
         node.pause()  # nobody sweeps
-    late = lab.new_node(redis_url="redis://127.0.0.1:9/0")
     try:
         lab.postgres_server.start()
-        late.start(ready=False)
-        eventually(lambda: api.request("GET", "/readyz", late).json()["ledger"] == "up", what="its ledger to be up")
-        assert api.poll(user, sid, late).status_code == 503
+        with without_redis(api, lab) as late:
+            assert api.poll(user, sid, late).status_code == 503
     finally:
-        late.stop()
-        for node in lab.nodes:
-            node.resume()
         lab.mend()
     ok(eventually(lambda: (found := api.poll(user, sid)).status_code == 200 and found, 20, "it to be swept"))
 
 
 def test_without_a_journal_the_ledgers_word_is_enough(api, lab):
-    node = lab.new_node(redis_url="redis://127.0.0.1:9/0", durability="ledger-only")
-    try:
-        node.start(ready=False)
-        eventually(lambda: api.request("GET", "/readyz", node).json()["ledger"] == "up", what="its ledger to be up")
+    with without_redis(api, lab, durability="ledger-only") as node:
         assert api.poll(api.user(), sid_of(), node).status_code == 404
-    finally:
-        node.stop()
 
 
 def test_a_redis_that_dies_under_traffic_loses_nothing(api, lab):

@@ -9,7 +9,7 @@ import uuid
 import pytest
 
 import model
-from support import assert_problem, eventually, ok
+from support import assert_problem, ok, stop_postgres
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 AWKWARD = 'a/b"c\\d é'
@@ -34,10 +34,7 @@ def sid_of():
 
 @pytest.fixture
 def no_ledger(api, lab):
-    lab.pg.close()
-    lab.postgres_server.kill()
-    for node in lab.nodes:
-        eventually(lambda: not node.sees("ledger"), 20, "the nodes to see that Postgres is away")
+    stop_postgres(lab)
     yield
     lab.mend()
 
@@ -159,14 +156,14 @@ def test_a_revision_of_another_generation_is_less_than_the_clock(lab):
 
 def test_a_page_is_bounded_by_what_its_bodies_were_before_they_were_compressed(lab):
     """Naive: whoever sweeps unpacks all of them at once."""
-    stream, MIB = f"test:{{{uuid.uuid4()}}}", 1 << 20
-    text = (ROOT / "lua" / "journal_entry.lua").read_text() + (ROOT / "lua" / "journal_page.lua").read_text()
+    script, MIB = Script(lab, "journal_page"), 1 << 20
+    stream = script.key
     for cid in ("one", "two", "three"):
         lab.redis.xadd(stream, {"kind": "webhook", "subject": cid, "body": cid, "bytes": 9000, "size": 3 * MIB,
                                 "hash": "h", "interview": cid})
 
     def page(after=""):
-        reply = lab.redis.eval(text, 3, stream, stream + ":bytes", stream + ":lease", "me", 1000, 0, 64, 8 * MIB, after)
+        reply = lab.redis.eval(script.text, 3, stream, stream + ":bytes", stream + ":lease", "me", 1000, 0, 64, 8 * MIB, after)
         return reply[4], reply[7::7], reply[5::7]
 
     more, subjects, entries = page()

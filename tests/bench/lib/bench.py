@@ -162,6 +162,7 @@ def memory(pid, field):
 
 
 def counter(node, name):
-    """One of a node's counters, without labels."""
+    """One of a node's counters, by its name and labels; 0 if there is none yet."""
     text = exchange(node.admin_port, "GET", "/metrics")[2].decode()
-    return int(re.search(rf"^{name} (\d+)$", text, re.M)[1])
+    found = re.search(rf"^{re.escape(name)} (\d+)$", text, re.M)
+    return int(found[1]) if found else 0

@@ -6,12 +6,11 @@ a few more.
 """
 import contextlib
 import itertools
-import re
 import uuid
 
 from lab import LabError, wait_for
 
-from .bench import TOKEN_SECS, exchange, memory, mint
+from .bench import TOKEN_SECS, counter, memory, mint
 from .crowd import fill, used_memory
 from .cpu import Meter
 from .webhooks import prepare, send, settled
@@ -66,9 +65,8 @@ def measure(bench):
 
 def cache_reads(node):
     """{"hit": n, "miss": n} of the sessions that the worker remembers."""
-    text = exchange(node.admin_port, "GET", "/metrics")[2].decode()
-    found = dict(re.findall(r'^debrief_cache_reads_total\{cache="views",result="(\w+)"\} (\d+)', text, re.M))
-    return {result: int(found.get(result, 0)) for result in ("hit", "miss")}
+    return {result: counter(node, f'debrief_cache_reads_total{{cache="views",result="{result}"}}')
+            for result in ("hit", "miss")}
 
 
 def poll_all(bench, node, lines):
